@@ -1,0 +1,129 @@
+# Everything here runs from a fresh checkout with Python 3.11+, make and git.
+# The tests' dynalite also needs Node.js 20+ with npm.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+# Which backends the suite starts; the suite reads the same variable.
+AIOBATCH_TEST_BACKENDS ?=
+export AIOBATCH_TEST_BACKENDS
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+DYNALITE := tests/backends/dynalite
+CODE := $(wildcard aiobatch tests examples benchmarks)
+
+# An empty list means all of them.
+WANTED := $(or $(strip $(AIOBATCH_TEST_BACKENDS)),moto ministack dynalite)
+# dynalite first: a missing Node.js is told at once, not after minutes of installing.
+BACKENDS := $(if $(findstring dynalite,$(WANTED)),$(DYNALITE)/node_modules/.installed) \
+            $(if $(findstring ministack,$(WANTED)),.venv-ministack/.installed)
+
+# $(call venv,DIRECTORY,ARGUMENTS OF pip install)
+define venv
+	@echo "installing into $(1)"
+	@test -x $(1)/bin/python || "$(PYTHON)" -m venv $(1) </dev/null
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2) </dev/null
+	@touch $@
+endef
+
+.PHONY: help
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports against an embedded server
+	@.venv-demo/bin/python -m benchmarks.demo </dev/null
+
+.PHONY: figures
+figures: .venv-demo/.installed ## Run the demo and put its figures into README.md
+	@.venv-demo/bin/python -m benchmarks.demo --write README.md </dev/null
+
+.PHONY: test
+test: test-high test-low ## The whole suite, at both ends of the dependency range
+
+.PHONY: test-high
+test-high: $(BACKENDS) .venv/.installed ## The suite with the newest aiobotocore
+	@echo "== suite, new end of the dependency range (.venv)"
+	@.venv/bin/python -m pytest $(PYTEST_ARGS) </dev/null
+
+.PHONY: test-low
+test-low: $(BACKENDS) .venv-low/.installed ## The suite with aioboto3 15.5 and aiobotocore 2.25
+	@echo "== suite, old end of the dependency range (.venv-low)"
+	@.venv-low/bin/python -m pytest $(PYTEST_ARGS) </dev/null
+
+.PHONY: lint
+lint: .venv/.installed ## Check style and formatting
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+.PHONY: types
+types: .venv/.installed ## Check types
+	@.venv/bin/mypy --strict $(CODE)
+
+.PHONY: format
+format: .venv/.installed ## Format and fix what can be fixed
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+.PHONY: venv
+venv: $(BACKENDS) .venv/.installed ## Install what development needs, without running anything
+
+.PHONY: lock
+lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	for end in high low; do \
+	  "$(PYTHON)" -m venv --clear "$$scratch/venv"; \
+	  grep -v '^-c' "requirements/$$end.txt" >"requirements/.$$end.unlocked.txt"; \
+	  "$$scratch/venv/bin/python" -m pip install --quiet -r "requirements/.$$end.unlocked.txt"; \
+	  rm "requirements/.$$end.unlocked.txt"; \
+	  { echo '# Every version the suite was run with; `make lock` writes this file.'; \
+	    "$$scratch/venv/bin/python" -m pip freeze; } >"$$scratch/lock.txt"; \
+	  mv "$$scratch/lock.txt" "requirements/$$end.lock.txt"; \
+	done
+
+.PHONY: clean
+clean: ## Remove everything that make installed or built
+	@rm -rf .venv .venv-low .venv-demo .venv-ministack $(DYNALITE)/node_modules
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
+	  -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: check-python
+check-python:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "error: '$(PYTHON)' was not found. Install Python 3.11 or later," \
+	       "or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: aiobatch needs Python 3.11 or later; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." \
+	       "Name another: make PYTHON=python3.12" >&2; exit 1; }
+
+.PHONY: check-node
+check-node:
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' </dev/null 2>/dev/null \
+	  && command -v npm >/dev/null || { \
+	  echo "error: the tests' dynalite needs Node.js 20 or later with npm, which was not found." >&2; \
+	  echo "Install it, or leave dynalite out:" \
+	       "AIOBATCH_TEST_BACKENDS=moto,ministack make test" >&2; exit 1; }
+
+# Each is made again when what it is made from changes. The checks stand behind a `|`: they always
+# run, and never cause a reinstallation by themselves.
+.venv/.installed: pyproject.toml $(addprefix requirements/,high.txt high.lock.txt test.txt tools.txt) | check-python
+	$(call venv,.venv,-r requirements/high.txt -e .)
+
+.venv-low/.installed: pyproject.toml $(addprefix requirements/,low.txt low.lock.txt test.txt) | check-python
+	$(call venv,.venv-low,-r requirements/low.txt -e '.[aioboto3]')
+
+.venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
+	$(call venv,.venv-demo,-r requirements/demo.txt -e .)
+
+.venv-ministack/.installed: requirements/ministack.txt | check-python
+	$(call venv,.venv-ministack,-r requirements/ministack.txt)
+
+# dynalite runs in memory, and what it depends on ships built: no install script has to run.
+$(DYNALITE)/node_modules/.installed: $(DYNALITE)/package.json $(DYNALITE)/package-lock.json | check-node
+	@echo "installing into $(DYNALITE)/node_modules"
+	@cd $(DYNALITE) && npm ci --loglevel=error --ignore-scripts --no-audit --no-fund </dev/null
+	@touch $@
