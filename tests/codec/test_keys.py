@@ -1,0 +1,280 @@
+import dataclasses
+import pickle
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from boto3.dynamodb.types import Binary  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiobatch.codec import (
+    KeySchema,
+    Malformed,
+    Refusal,
+    encode_item,
+    encode_key,
+    identity_of,
+)
+from tests.codec.values import items, keys, plain
+
+BOTH = KeySchema.from_names(("pk", "sk"))
+ONE = KeySchema.from_names(["pk"])
+
+
+def refused(key: Any, schema: KeySchema | None) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        encode_key(key, schema, None)
+    return caught.value
+
+
+# --- Identity ---
+
+
+@settings(deadline=None, max_examples=100)
+@given(items(), keys, keys)
+def test_one_identity_wherever_a_key_comes_from(item: dict[str, Any], pk: Any, sk: Any) -> None:
+    item = {**item, "pk": pk, "sk": sk}
+    fragment, identity = encode_item(item, BOTH, None)
+    assert identity == encode_key({"sk": sk, "pk": pk}, None, None)
+    assert identity == encode_key({"pk": pk, "sk": sk}, BOTH, None)
+    assert identity == identity_of(orjson.loads(fragment), ("sk", "pk"))
+    assert identity == identity_of(orjson.loads(identity), ["pk", "sk"])
+
+
+@settings(deadline=None, max_examples=200)
+@given(keys, keys)
+def test_identities_are_equal_if_and_only_if_keys_are(one: Any, other: Any) -> None:
+    same = encode_key({"pk": one}, None, None) == encode_key({"pk": other}, None, None)
+    assert same == (plain(one) == plain(other))
+
+
+@pytest.mark.parametrize(
+    "one_key",
+    [
+        [5, 5.0, Decimal("5.00"), Decimal("0.5E1"), np.int64(5), np.float32(5)],
+        [b"x", bytearray(b"x"), memoryview(b"x"), Binary(b"x")],
+        ["x", np.str_("x")],
+    ],
+    ids=["number", "binary", "string"],
+)
+def test_one_key_in_many_forms(one_key: list[Any]) -> None:
+    assert len({encode_key({"pk": value}, ONE, None) for value in one_key}) == 1
+
+
+def test_the_service_may_write_a_key_otherwise() -> None:
+    assert identity_of({"pk": {"N": "5.00"}}, ["pk"]) == b'{"pk":{"N":"5"}}'
+    # Of base64, only the bytes count: here the last two bits mean nothing.
+    assert identity_of({"pk": {"B": "YR=="}}, ["pk"]) == b'{"pk":{"B":"YQ=="}}'
+
+
+def test_a_key_is_what_is_sent() -> None:
+    assert encode_key({"b": 1, "a": "x"}, None, None) == b'{"a":{"S":"x"},"b":{"N":"1"}}'
+
+
+def test_forms_of_a_key() -> None:
+    @dataclasses.dataclass
+    class Key:
+        sk: int
+        pk: str
+
+    assert encode_key(Key(1, "a"), BOTH, None) == encode_key({"pk": "a", "sk": 1}, BOTH, None)
+    assert KeySchema.from_key(Key(1, "a")) == KeySchema(("pk", "sk"), ordered=False)
+    with pytest.raises(Refusal, match="is a str, not a key: pass a mapping"):
+        encode_key("a", None, None)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        None,
+        [],
+        "pk",
+        {},
+        {"sk": {"S": "a"}},
+        {"pk": "a"},
+        {"pk": None},
+        {"pk": {}},
+        {"pk": {"S": "a", "N": "5"}},
+        {"pk": {"S": 5}},
+        {"pk": {"S": None}},
+        {"pk": ["S"]},
+        {"pk": {"N": 5}},
+        {"pk": {"N": "five"}},
+        {"pk": {"B": "not base64!"}},
+        {"pk": {"B": "YQ"}},
+        {"pk": {"B": "é"}},
+        {"pk": {"BOOL": True}},
+        {"pk": {"SS": ["a"]}},
+        {"pk": {"M": {}}},
+    ],
+    ids=str,
+)
+def test_no_identity_to_be_had(attributes: Any) -> None:
+    with pytest.raises(Malformed) as caught:
+        identity_of(attributes, ["pk"])
+    assert caught.value.__context__ is None
+
+
+# --- What a key may be ---
+
+REFUSALS: list[tuple[Any, KeySchema | None, str, str]] = [
+    ({}, None, "", "has 0 attributes; a key has one or two"),
+    ({"a": 1, "b": 2, "c": 3}, None, "", "has 3 attributes"),
+    ({"pk": "271828"}, BOTH, "sk", "is a key attribute of the table, and missing"),
+    ({"sk": "271828", "x": 1}, BOTH, "pk", "missing"),
+    ({"pk": "a", "sk": "b", "x": 271828}, BOTH, "x", "is not a key attribute of the table"),
+    ({"pk": "a", 5: 271828}, ONE, "", "whose name is an int"),
+    ({5: 1, "a": 271828}, None, "", "whose name is an int"),
+    ({"\ud800": 271828}, None, "", "name has a lone surrogate"),
+    ({"pk": ""}, ONE, "pk", "must not be empty"),
+    ({"pk": b""}, None, "pk", "must not be empty"),
+    ({"pk": None}, ONE, "pk", "must be a string, a number or binary"),
+    ({"pk": True}, ONE, "pk", "must be a string, a number or binary"),
+    ({"pk": [271828]}, ONE, "pk", "must be a string, a number or binary"),
+    ({"pk": {"271828"}}, ONE, "pk", "must be a string, a number or binary"),
+    ({"pk": float("nan")}, ONE, "pk", "is NaN"),
+    ({"pk": "271828\ud800"}, ONE, "pk", "lone surrogate"),
+    ({"pk": "271828" * 342}, ONE, "pk", "is 2052 bytes long: a partition key has at most 2048"),
+    ({"pk": "é" * 1025}, ONE, "pk", "is 2050 bytes long"),
+    ({"pk": b"x" * 2049}, None, "pk", "is 2049 bytes long"),
+    ({"pk": "a", "sk": "x" * 1025}, BOTH, "sk", "is 1025 bytes long: a sort key has at most 1024"),
+    ({"pk": "a", "sk": b"x" * 1025}, BOTH, "sk", "is 1025 bytes long"),
+    # Roles unknown: only one of them can be the partition key.
+    ({"a": "x" * 1025, "b": "x" * 1025}, None, "", "has two key attributes of over 1024"),
+]
+
+
+@pytest.mark.parametrize(("key", "schema", "path", "reason"), REFUSALS, ids=range(len(REFUSALS)))
+def test_refusals(key: Any, schema: KeySchema | None, path: str, reason: str) -> None:
+    refusal = refused(key, schema)
+    assert refusal.path == path
+    assert reason in refusal.reason
+    assert "271828" not in str(refusal)
+    assert refusal.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("key", "schema"),
+    [
+        ({"pk": "x" * 2048, "sk": "x" * 1024}, BOTH),
+        ({"pk": b"x" * 2048, "sk": b"x" * 1024}, BOTH),
+        ({"pk": "é" * 1024, "sk": Decimal("1." + "1" * 37)}, BOTH),
+        ({"a": "x" * 2048, "b": "x" * 1024}, None),
+        ({"a": "x" * 1024, "b": "x" * 2048}, KeySchema(("a", "b"), ordered=False)),
+        ({"a": " ", "b": 0}, None),
+    ],
+    ids=range(6),
+)
+def test_at_the_limit(key: Any, schema: KeySchema | None) -> None:
+    assert encode_key(key, schema, None)
+
+
+def test_an_item_needs_its_key() -> None:
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"pk": "a"}, "sk", "missing"),
+        ({"sk": "a"}, "pk", "missing"),
+        ({"pk": "", "sk": 1}, "pk", "must not be empty"),
+        ({"pk": "a", "sk": {"x": 271828}}, "sk", "must be a string"),
+        ({"pk": "a", "sk": "271828" * 200}, "sk", "is 1200 bytes long"),
+    ]
+    for item, path, reason in cases:
+        with pytest.raises(Refusal) as caught:
+            encode_item({**item, "other": ""}, BOTH, None)
+        assert caught.value.path == path
+        assert reason in caught.value.reason
+        assert "271828" not in str(caught.value)
+
+
+# --- Schemas ---
+
+DESCRIPTION = {
+    "TableName": "orders",
+    "KeySchema": [
+        {"AttributeName": "when", "KeyType": "RANGE"},
+        {"AttributeName": "user", "KeyType": "HASH"},
+    ],
+    "AttributeDefinitions": [
+        {"AttributeName": "user", "AttributeType": "S"},
+        {"AttributeName": "when", "AttributeType": "N"},
+        {"AttributeName": "of an index", "AttributeType": "B"},
+    ],
+}
+
+
+def test_a_described_table() -> None:
+    schema = KeySchema.from_description(DESCRIPTION)
+    assert schema == KeySchema(("user", "when"), ordered=True, types={"user": "S", "when": "N"})
+    assert encode_key({"when": 5, "user": "a"}, schema, None)
+    assert str(refused({"user": "a", "when": "5"}, schema)) == (
+        "when: is a key attribute that is a number in the table, and a string here"
+    )
+    assert hash(schema) == hash(KeySchema.from_names(("user", "when")))
+    assert pickle.loads(pickle.dumps(schema)) == schema
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        None,
+        [],
+        {},
+        {**DESCRIPTION, "KeySchema": []},
+        {**DESCRIPTION, "KeySchema": None},
+        {**DESCRIPTION, "KeySchema": [{"AttributeName": "user", "KeyType": "RANGE"}]},
+        {**DESCRIPTION, "KeySchema": [{"AttributeName": "user", "KeyType": "OTHER"}]},
+        {**DESCRIPTION, "KeySchema": [{"AttributeName": 5, "KeyType": "HASH"}]},
+        {**DESCRIPTION, "KeySchema": [{"AttributeName": ["user"], "KeyType": "HASH"}]},
+        {**DESCRIPTION, "AttributeDefinitions": []},
+        {**DESCRIPTION, "AttributeDefinitions": [{"AttributeName": "user", "AttributeType": "M"}]},
+    ],
+    ids=range(11),
+)
+def test_no_description(description: Any) -> None:
+    with pytest.raises(Malformed):
+        KeySchema.from_description(description)
+
+
+def test_names() -> None:
+    assert KeySchema(("pk", "sk"), ordered=True) == BOTH
+    assert ONE.names == ("pk",)
+    assert KeySchema.from_names(("b", "a")).in_order == ("a", "b")
+    for names, error, text in [
+        ("pk", TypeError, "a tuple or list such as"),
+        (b"pk", TypeError, "a tuple or list"),
+        ({"pk", "sk"}, TypeError, "not set"),
+        ({"pk": "sk"}, TypeError, "not dict"),
+        (None, TypeError, "not NoneType"),
+        (("pk", 5), TypeError, "must be a string, not int"),
+        ((), ValueError, "not 0"),
+        (("a", "b", "c"), ValueError, "not 3"),
+        (("pk", ""), ValueError, "empty"),
+        (("pk", "pk"), ValueError, "different names"),
+        (("x" * 256,), ValueError, "at most 255"),
+        (("\ud800",), ValueError, "lone surrogates"),
+    ]:
+        with pytest.raises(error, match=text):
+            KeySchema.from_names(names)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=2, unique=True))
+def test_a_schema_learnt_from_a_key_does_not_depend_on_its_order(names: list[str]) -> None:
+    schema = KeySchema.from_key(dict.fromkeys(names, 1))
+    assert schema == KeySchema.from_key(dict.fromkeys(reversed(names), 1))
+    assert not schema.ordered
+    assert set(schema.names) == set(names)
+
+
+def test_no_schema_to_be_learnt() -> None:
+    for key in ({}, {"a": 1, "b": 2, "c": 3}):
+        with pytest.raises(ValueError, match="one key attribute"):
+            KeySchema.from_key(key)
+
+
+def test_a_refusal_is_picklable() -> None:
+    refusal = refused({"pk": ""}, ONE)
+    copy = pickle.loads(pickle.dumps(refusal))
+    assert (copy.path, copy.reason, str(copy)) == (refusal.path, refusal.reason, str(refusal))
