@@ -1,0 +1,1 @@
+"""The engine: entries in, requests out, and an account of where each entry ended."""

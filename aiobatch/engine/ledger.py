@@ -1,0 +1,107 @@
+"""Where each entry of a call ended. Every answer and every error's account is a view of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["Ledger", "Rejection", "State"]
+
+
+class State(IntEnum):
+    """What is known of an entry. PENDING exists only while the call runs."""
+
+    PENDING = 0
+    PROCESSED = 1
+    MISSING = 2
+    UNPROCESSED = 3
+    REJECTED = 4
+    UNKNOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why the service refused one entry; the message is DynamoDB's own."""
+
+    code: str
+    message: str
+
+
+class Ledger:
+    """The states of ``size`` entries, each of which ends exactly once.
+
+    Args:
+        size: the number of entries.
+        writes: whether an attempt without a clear answer may have taken effect.
+    """
+
+    def __init__(self, size: int, *, writes: bool) -> None:
+        self._states = bytearray(size)
+        self._in_flight = bytearray(size)
+        self._doubtful = bytearray(size)
+        self.writes = writes
+        self.rejections: dict[int, Rejection] = {}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def state(self, entry: int) -> State:
+        """The state of one entry."""
+        return State(self._states[entry])
+
+    def is_pending(self, entry: int) -> bool:
+        """Whether the entry has not ended yet."""
+        return self._states[entry] == State.PENDING
+
+    def depart(self, entries: Iterable[int]) -> None:
+        """A request with these entries is about to leave."""
+        for entry in entries:
+            self._in_flight[entry] = 1
+
+    def returned(self, entries: Iterable[int], *, doubtful: bool) -> None:
+        """The request ended and these entries did not end with it.
+
+        ``doubtful``: there was no clear answer, so a write may have taken effect.
+        """
+        for entry in entries:
+            self._in_flight[entry] = 0
+            if doubtful:
+                self._doubtful[entry] = 1
+
+    def processed(self, entry: int) -> None:
+        """The entry was read or written."""
+        self._end(entry, State.PROCESSED)
+
+    def missing(self, entry: int) -> None:
+        """DynamoDB says that the key does not exist."""
+        self._end(entry, State.MISSING)
+
+    def rejected(self, entry: int, code: str, message: str) -> None:
+        """The service refused this entry for its own fault."""
+        self._end(entry, State.REJECTED)
+        self.rejections[entry] = Rejection(code, message)
+
+    def given_up(self, entry: int) -> None:
+        """The budget is spent: unprocessed, or unknown if an attempt may have written it."""
+        unclear = self.writes and (self._doubtful[entry] or self._in_flight[entry])
+        self._end(entry, State.UNKNOWN if unclear else State.UNPROCESSED)
+
+    def close(self) -> None:
+        """The call is over: whatever is still pending is given up."""
+        for entry, state in enumerate(self._states):
+            if state == State.PENDING:
+                self.given_up(entry)
+
+    def counts(self) -> Counter[State]:
+        """How many entries are in each state."""
+        return Counter({state: self._states.count(state) for state in State})
+
+    def _end(self, entry: int, state: State) -> None:
+        if self._states[entry] != State.PENDING:
+            raise RuntimeError(
+                f"entry {entry} ended twice: {self.state(entry).name}, then {state.name}"
+            )
+        self._states[entry] = state
+        self._in_flight[entry] = 0

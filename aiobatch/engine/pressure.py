@@ -1,0 +1,234 @@
+"""How much may be under way: slots for requests, and a pace for the entries of each table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Literal
+
+__all__ = ["Direction", "Governor", "Pace", "Slots", "UnitBudget"]
+
+Direction = Literal["read", "write"]
+
+_SHORTEST_WAIT = 0.001
+
+
+class Slots:
+    """The semaphore over all requests of a client.
+
+    It is first come, first served, and each call waits with one request at a time, so the calls
+    take turns: ten keys never stand behind a bulk load's forty thousand chunks.
+    """
+
+    def __init__(self, max_concurrency: int) -> None:
+        self._semaphore = asyncio.Semaphore(max_concurrency)
+
+    async def acquire(self) -> None:
+        """Wait for a free slot."""
+        await self._semaphore.acquire()
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self._semaphore.release()
+
+
+class Pace:
+    """Entries per second, learnt from throttling. Pure: the time is passed in.
+
+    Without limit until the first request that is refused whole. Each such request lowers the
+    rate, once a round trip at most: to half, but hardly below what went through lately. Requests
+    that go through whole let it grow: soon back to where it was refused, then past it, the faster
+    the longer nothing was left over. A partial answer is no throttling by itself: it lowers
+    nothing before the first refusal, and after it never below what goes through.
+    """
+
+    WINDOW = 1.0
+    """Seconds over which the entries that left and that went through are counted."""
+    SHORTEST = 0.01
+    """Seconds that a burst is taken to last at least, when it is counted."""
+    KEPT = 0.95
+    """The share of what went through lately that a decrease leaves."""
+    PROBE = 1.02
+    """How far above what goes through the rate stays while answers are partial."""
+    RECOVERY = 1.0
+    """Seconds of success until a rate that was lowered is back."""
+    GROWTH = 0.02
+    """Growth per second and second of success, past the rate that was refused."""
+    MINIMUM = 1.0
+    """Entries per second below which the rate never falls."""
+    SAVED = 0.02
+    """Seconds of unused rate that may be saved up."""
+
+    def __init__(self) -> None:
+        self._rate: float | None = None
+        self._refused_rate = 0.0
+        self._recovery = 0.0
+        self._hold_until = 0.0
+        self._credit = 0.0
+        self._credited_at = 0.0
+        self._grown_at = 0.0
+        self._quiet_since = 0.0
+        self._left: _Window = _Window(self.WINDOW, self.SHORTEST)
+        self._through: _Window = _Window(self.WINDOW, self.SHORTEST)
+
+    @property
+    def rate(self) -> float | None:
+        """Entries per second that may leave; None before the first throttling."""
+        return self._rate
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may leave; a request may leave in debt."""
+        if self._rate is None:
+            return 0.0
+        self._earn(now)
+        return _seconds_to_earn(-self._credit, self._rate)
+
+    def spend(self, entries: int, now: float) -> None:
+        """A request with so many entries leaves."""
+        self._left.add(entries, now)
+        if self._rate is not None:
+            self._earn(now)
+            self._credit -= entries
+
+    def passed(self, entries: int, now: float, sent_at: float, *, whole: bool) -> None:
+        """Entries of a request that left at ``sent_at`` went through: all (``whole``) or some."""
+        self._through.add(entries, now)
+        if self._rate is None:
+            return
+        if whole:
+            self._grow(self._rate, now)
+        else:
+            self._quiet_since = now
+            enough = max(self.PROBE * self._through.rate(now), self._rate / 2)
+            if sent_at >= self._hold_until and enough < self._rate:
+                self._rate = enough
+                self._hold_until = now
+        self._grown_at = now
+
+    def throttled(self, now: float, sent_at: float) -> None:
+        """A whole request that left at ``sent_at`` was refused."""
+        if sent_at < self._hold_until:
+            # It left before the last decrease could show: one decrease a round trip.
+            return
+        offered = self._left.rate(now)
+        tried = offered if self._rate is None else min(self._rate, offered)
+        lowered = max(self.KEPT * self._through.rate(now), tried / 2)
+        self._earn(now)
+        self._rate = max(self.MINIMUM, min(lowered, self.KEPT * tried))
+        self._refused_rate = max(self.MINIMUM, min(self._through.rate(now), tried))
+        self._recovery = max(0.0, self._refused_rate - self._rate) / self.RECOVERY
+        self._hold_until = self._grown_at = self._quiet_since = now
+        self._credit = min(self._credit, 0.0)
+
+    def _grow(self, rate: float, now: float) -> None:
+        # Growth is for time in which entries went through: a pause is no success.
+        span = min(now - self._grown_at, 0.1)
+        if rate < self._refused_rate:
+            self._rate = rate + self._recovery * span
+        else:
+            share = min(1.0, self.GROWTH * (1.0 + now - self._quiet_since))
+            self._rate = rate * (1.0 + share * span)
+
+    def _earn(self, now: float) -> None:
+        rate = self._rate or 0.0
+        self._credit = min(self._credit + rate * (now - self._credited_at), rate * self.SAVED)
+        self._credited_at = now
+
+
+class _Window:
+    """Events per second, over a sliding window."""
+
+    def __init__(self, seconds: float, shortest: float) -> None:
+        self._seconds = seconds
+        self._shortest = shortest
+        self._events: deque[tuple[float, int]] = deque()
+        self._sum = 0
+
+    def add(self, count: int, now: float) -> None:
+        self._events.append((now, count))
+        self._sum += count
+        self._forget(now)
+
+    def rate(self, now: float) -> float:
+        """What happened since the oldest event in the window, by the second."""
+        self._forget(now)
+        if not self._events:
+            return 0.0
+        return self._sum / max(self._shortest, now - self._events[0][0])
+
+    def _forget(self, now: float) -> None:
+        while self._events and self._events[0][0] < now - self._seconds:
+            self._sum -= self._events.popleft()[1]
+
+
+class UnitBudget:
+    """Capacity units per second, a ceiling set by the caller. Pure: the time is passed in.
+
+    Requests are charged with a guess when they leave and with DynamoDB's own figure when it is
+    known. A request above the budget passes in debt, which later ones wait out.
+    """
+
+    def __init__(self, units_per_second: float) -> None:
+        self._rate = units_per_second
+        self._credit = units_per_second
+        self._credited_at: float | None = None
+        self._units_an_entry = 1.0
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may leave."""
+        self._earn(now)
+        return _seconds_to_earn(-self._credit, self._rate)
+
+    def spend(self, entries: int, now: float) -> float:
+        """A request leaves. Returns the units guessed for it."""
+        self._earn(now)
+        guess = entries * self._units_an_entry
+        self._credit -= guess
+        return guess
+
+    def settle(self, guess: float, units: float, entries: int) -> None:
+        """DynamoDB told what a request with so many processed entries consumed."""
+        self._credit += guess - units
+        if entries:
+            self._units_an_entry += 0.2 * (units / entries - self._units_an_entry)
+
+    def _earn(self, now: float) -> None:
+        if self._credited_at is not None:
+            earned = self._rate * (now - self._credited_at)
+            self._credit = min(self._credit + earned, self._rate)
+        self._credited_at = now
+
+
+def _seconds_to_earn(debt: float, rate: float) -> float:
+    # No wait is shorter than what a loop's clock can tell; what is then earned too much is saved.
+    return 0.0 if debt <= 0.0 else max(debt / rate, _SHORTEST_WAIT)
+
+
+class Governor:
+    """The pace of one table in one direction, shared by all calls, new and leftover entries.
+
+    First come, first served; a request that waits here holds no slot, so that no table slows
+    another.
+    """
+
+    def __init__(self, max_units: float | None = None) -> None:
+        self.pace = Pace()
+        self.budget = UnitBudget(max_units) if max_units is not None else None
+        self._turn = asyncio.Lock()
+
+    async def admit(self, entries: int) -> float:
+        """Wait until a request with so many entries may leave. Returns the units guessed for it."""
+        loop = asyncio.get_running_loop()
+        if self.pace.rate is None and self.budget is None:
+            self.pace.spend(entries, loop.time())
+            return 0.0
+        async with self._turn:
+            # The wait may change while it lasts: another throttling, another answer's units.
+            while (wait := self._wait(loop.time())) > 0.0:  # noqa: ASYNC110
+                await asyncio.sleep(wait)
+            self.pace.spend(entries, loop.time())
+            return self.budget.spend(entries, loop.time()) if self.budget else 0.0
+
+    def _wait(self, now: float) -> float:
+        budget = self.budget.wait(now) if self.budget else 0.0
+        return max(self.pace.wait(now), budget)

@@ -1,0 +1,39 @@
+"""The key names of each table: told by the caller's requests or by DescribeTable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiobatch.codec import KeySchema
+
+__all__ = ["KeyBook"]
+
+
+class KeyBook:
+    """What has been learnt so far. Learnt names are dropped when a schema error says otherwise."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[str, KeySchema] = {}
+        self._learning: dict[str, asyncio.Lock] = {}
+
+    def get(self, table: str) -> KeySchema | None:
+        """The table's key schema, if it is known."""
+        return self._schemas.get(table)
+
+    def turn(self, table: str) -> asyncio.Lock:
+        """Held while a table is being described, so that it is described once."""
+        return self._learning.setdefault(table, asyncio.Lock())
+
+    def describe(self, table: str, schema: KeySchema) -> None:
+        """DescribeTable told the schema."""
+        self._schemas[table] = schema
+
+    def learn(self, table: str, names: Sequence[str]) -> None:
+        """DynamoDB accepted keys with these names."""
+        if table not in self._schemas:
+            self._schemas[table] = KeySchema(tuple(names), ordered=False, types=None)
+
+    def forget(self, table: str) -> None:
+        """What is known of this table was wrong."""
+        self._schemas.pop(table, None)

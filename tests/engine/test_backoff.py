@@ -1,0 +1,116 @@
+"""The shared backoff: no wait is cut short, none lasts more than a tick too long."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiobatch.engine.backoff import TICK, Backoff, BackoffQueue
+
+waits = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 999), st.floats(0.0, 30.0)), max_size=50
+)
+
+
+@given(waits, st.floats(0.0, 1e6))
+def test_nobody_is_woken_early_or_late(pushed: list[tuple[int, int, float]], start: float) -> None:
+    owners = [object() for _ in range(4)]
+    queue: BackoffQueue[object] = BackoffQueue()
+    due: dict[tuple[int, int], list[float]] = {}
+    for owner, entry, wait in pushed:
+        queue.push(owners[owner], [entry], start + wait)
+        due.setdefault((owner, entry), []).append(start + wait)
+    woken = 0
+    while (now := queue.next_due()) is not None:
+        seen: list[object] = []
+        for woken_owner, entries in queue.pop_due(now):
+            assert woken_owner not in seen, "an owner's leftovers of one tick come back as one list"
+            seen.append(woken_owner)
+            for entry in entries:
+                waited = due[owners.index(woken_owner), entry]
+                match = [at for at in waited if at <= now <= at + TICK * 1.0001]
+                assert match, "early, or more than a tick late"
+                waited.remove(match[0])
+                woken += 1
+    assert woken == len(pushed)
+
+
+@given(waits)
+def test_a_dropped_owner_is_never_woken(pushed: list[tuple[int, int, float]]) -> None:
+    owners = [object() for _ in range(4)]
+    queue: BackoffQueue[object] = BackoffQueue()
+    for owner, entry, wait in pushed:
+        queue.push(owners[owner], [entry], wait)
+    queue.drop(owners[0])
+    left = [(owner, entry) for owner, entries in queue.pop_due(100.0) for entry in entries]
+    assert len(left) == sum(owner != 0 for owner, _, _ in pushed)
+    assert all(owner is not owners[0] for owner, _ in left)
+    assert not queue
+
+
+def test_an_owner_can_come_back_after_it_was_dropped() -> None:
+    queue: BackoffQueue[str] = BackoffQueue()
+    queue.push("call", [1], 1.0)
+    queue.drop("call")
+    queue.push("call", [2], 2.0)
+    assert list(queue.pop_due(2.0)) == [("call", [2])]
+
+
+@pytest.mark.looptime
+async def test_the_coroutine_wakes_each_within_its_tick() -> None:
+    loop = asyncio.get_running_loop()
+    backoff = Backoff()
+    woken: list[tuple[float, list[int]]] = []
+
+    def wake(entries: list[int]) -> None:
+        woken.append((loop.time(), entries))
+
+    began = loop.time()
+    backoff.wait(wake, [1], 0.4)
+    backoff.wait(wake, [2], 0.1)
+    backoff.wait(wake, [3], 0.1)
+    await asyncio.sleep(1.0)
+    assert [entries for _, entries in woken] == [[2, 3], [1]]
+    for (at, _), wait in zip(woken, (0.1, 0.4), strict=True):
+        assert wait <= at - began <= wait + TICK * 1.0001
+
+
+@pytest.mark.looptime
+async def test_an_earlier_waiter_is_not_held_up_by_a_later_one() -> None:
+    loop = asyncio.get_running_loop()
+    backoff = Backoff()
+    began = loop.time()
+    late = asyncio.create_task(backoff.sleep(5.0))
+    await asyncio.sleep(0.001)
+    await backoff.sleep(0.1)
+    assert 0.1 <= loop.time() - began <= 0.12
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+
+
+@pytest.mark.looptime
+async def test_one_coroutine_serves_all_and_ends_with_the_last() -> None:
+    backoff = Backoff()
+
+    def running() -> list[asyncio.Task[object]]:
+        return [task for task in asyncio.all_tasks() if task.get_name() == "aiobatch-backoff"]
+
+    assert running() == []
+    sleepers = [asyncio.create_task(backoff.sleep(n / 10)) for n in range(1, 20)]
+    await asyncio.sleep(0.01)
+    assert len(running()) == 1
+    await asyncio.gather(*sleepers)
+    await asyncio.sleep(0.01)
+    assert running() == []
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_sleeper_leaves_nothing_behind() -> None:
+    backoff = Backoff()
+    sleeper = asyncio.create_task(backoff.sleep(60.0))
+    await asyncio.sleep(0.01)
+    sleeper.cancel()
+    await asyncio.gather(sleeper, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

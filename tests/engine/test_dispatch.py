@@ -1,0 +1,241 @@
+"""The dispatcher over a fake DynamoDB, on virtual time: each rule of retries in one test."""
+
+import asyncio
+
+import pytest
+
+from aiobatch import Retry
+from aiobatch.engine.call import BatchCall
+from aiobatch.engine.dispatch import Dispatcher
+from aiobatch.engine.ledger import State
+from aiobatch.errors import ServiceError, TableNotFound, WireError
+from aiobatch.testing import Entry, FakeWire, Fault
+from tests.engine.calls import delete_call, get_call, keys_of, put_call
+
+pytestmark = pytest.mark.looptime
+
+BATCH = "BatchWriteItem"
+
+
+@pytest.fixture
+def wire() -> FakeWire:
+    return FakeWire({"users": ("pk",)}, record_bodies=True)
+
+
+async def run(wire: FakeWire, call: BatchCall, *, max_concurrency: int = 16) -> None:
+    dispatcher = Dispatcher(wire, max_concurrency=max_concurrency)
+    try:
+        await dispatcher.run(call)
+    finally:
+        await dispatcher.aclose()
+
+
+def counts(call: BatchCall) -> dict[State, int]:
+    return {state: count for state, count in call.ledger.counts().items() if count}
+
+
+def arrivals(wire: FakeWire) -> list[float]:
+    first = wire.requests[0].arrived_at
+    return [request.arrived_at - first for request in wire.requests]
+
+
+async def test_the_default_schedule_is_exact(wire: FakeWire) -> None:
+    wire.always(Fault.throttle())
+    call = put_call("users", 1)
+    await run(wire, call)
+    due = [0.0, 0.1, 0.3, 0.7, 1.5, 3.1]
+    # Each wait is rounded up to a tick of 10 ms, and the next begins when the answer is there.
+    for n, (arrived, exact) in enumerate(zip(arrivals(wire), due, strict=True)):
+        assert exact - 1e-6 <= arrived <= exact + 0.010 * n + 1e-6
+    assert counts(call) == {State.UNPROCESSED: 1}
+    assert not call.must_raise
+    assert (call.meter.requests, call.meter.throttled, call.meter.retries) == (6, 6, 5)
+
+
+async def test_no_retries_means_one_attempt(wire: FakeWire) -> None:
+    wire.always(Fault.throttle())
+    call = put_call("users", 30, Retry(max_retries=0))
+    await run(wire, call)
+    assert len(wire.requests) == 2
+    assert counts(call) == {State.UNPROCESSED: 30}
+
+
+async def test_leftovers_of_one_tick_are_repacked_into_full_requests(wire: FakeWire) -> None:
+    wire.script([Fault.partial(0.5)] * 4, operation=BATCH)
+    call = put_call("users", 100)
+    await run(wire, call)
+    sizes = [request.entries for request in wire.requests]
+    assert sizes[:4] == [25] * 4
+    left = 100 - len(wire.items("users")) if len(sizes) == 4 else sum(sizes[4:])
+    assert sizes[4:] == [25] * (left // 25) + ([left % 25] if left % 25 else [])
+    assert counts(call) == {State.PROCESSED: 100}
+
+
+async def test_a_refund_costs_nothing_while_progress_is_made(wire: FakeWire) -> None:
+    wire.script([Fault.partial(0.5)] * 4 + [Fault.none()], operation=BATCH)
+    call = put_call("users", 25, Retry(max_retries=1, on_progress="refund"))
+    await run(wire, call)
+    assert counts(call) == {State.PROCESSED: 25}
+
+
+async def test_a_spent_budget_returns_what_is_left(wire: FakeWire) -> None:
+    wire.always(Fault.partial(0.5))
+    call = put_call("users", 25, Retry(max_retries=2))
+    await run(wire, call)
+    left = counts(call)[State.UNPROCESSED]
+    assert len(wire.items("users")) == 25 - left > 0
+    assert len(wire.requests) == 3
+    assert not call.must_raise
+
+
+async def test_a_stall_ends_a_patient_call(wire: FakeWire) -> None:
+    loop = asyncio.get_running_loop()
+    wire.always(Fault.throttle())
+    began = loop.time()
+    call = put_call("users", 25, Retry.patient())
+    await run(wire, call)
+    assert counts(call) == {State.UNPROCESSED: 25}
+    assert 280.0 <= loop.time() - began <= 301.0
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.internal_error(), Fault.unavailable(), Fault.truncated(), Fault.reset_after()]
+)
+async def test_a_write_without_a_clear_answer_is_unknown(wire: FakeWire, fault: Fault) -> None:
+    wire.always(fault)
+    call = put_call("users", 10, Retry(max_retries=1))
+    await run(wire, call)
+    assert counts(call) == {State.UNKNOWN: 10}
+    assert call.must_raise
+    assert isinstance(call.cause, ServiceError | WireError)
+
+
+async def test_a_read_without_an_answer_is_unprocessed_and_an_error(wire: FakeWire) -> None:
+    wire.always(Fault.internal_error())
+    call = get_call("users", 10, Retry(max_retries=1))
+    await run(wire, call)
+    assert counts(call) == {State.UNPROCESSED: 10}
+    assert call.must_raise
+
+
+async def test_a_doubtful_write_that_then_succeeds_is_processed(wire: FakeWire) -> None:
+    wire.script([Fault.truncated(), Fault.throttle(), Fault.none()], operation=BATCH)
+    call = put_call("users", 10)
+    await run(wire, call)
+    assert counts(call) == {State.PROCESSED: 10}
+    assert not call.must_raise
+
+
+async def test_a_dropped_idle_connection_costs_no_retry(wire: FakeWire) -> None:
+    wire.script([Fault.hang_up_before()], operation=BATCH)
+    call = put_call("users", 10, Retry(max_retries=0))
+    await run(wire, call)
+    assert counts(call) == {State.PROCESSED: 10}
+    assert arrivals(wire) == [0.0, 0.0]
+
+
+async def test_a_free_retry_that_is_refused_leaves_the_doubt(wire: FakeWire) -> None:
+    wire.script([Fault.hang_up_after(), Fault.throttle()], operation=BATCH)
+    call = put_call("users", 10, Retry(max_retries=0))
+    await run(wire, call)
+    assert counts(call) == {State.UNKNOWN: 10}
+
+
+async def test_a_missing_table_stops_the_call_at_once(wire: FakeWire) -> None:
+    call = put_call("nobody", 5_000)
+    await run(wire, call, max_concurrency=2)
+    assert len(wire.requests) <= 4
+    assert counts(call) == {State.UNPROCESSED: 5_000}
+    assert isinstance(call.cause, TableNotFound)
+
+
+async def test_an_entry_at_fault_is_found_by_halving(wire: FakeWire) -> None:
+    bad = {"0000007", "0000031"}
+
+    def is_bad(entry: Entry) -> bool:
+        return entry.value["pk"]["S"] in bad
+
+    wire.always(Fault.validation("Item is no good"), entry=is_bad)
+    call = put_call("users", 50)
+    await run(wire, call)
+    assert set(call.ledger.rejections) == {7, 31}
+    assert call.ledger.rejections[7].message == "Item is no good"
+    assert counts(call) == {State.PROCESSED: 48, State.REJECTED: 2}
+    assert call.must_raise
+
+
+async def test_a_request_that_is_wrong_itself_is_not_halved_to_the_end(wire: FakeWire) -> None:
+    wire.always(Fault.validation("The request is no good"))
+    call = get_call("users", 10_000)
+    await run(wire, call, max_concurrency=1)
+    assert counts(call) == {State.REJECTED: 3, State.UNPROCESSED: 9_997}
+    assert len(wire.requests) < 30
+
+
+async def test_keys_learnt_are_forgotten_when_the_schema_says_otherwise(wire: FakeWire) -> None:
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    await dispatcher.run(get_call("users", 1))
+    assert dispatcher.schemas.get("users") is not None
+    wire.always(Fault.validation("The provided key element does not match the schema"))
+    await dispatcher.run(get_call("users", 1))
+    assert dispatcher.schemas.get("users") is None
+    await dispatcher.aclose()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0005, 0.012, 0.104, 0.9])
+async def test_a_cancelled_call_leaves_nothing_behind(wire: FakeWire, seconds: float) -> None:
+    wire.always(Fault.latency(0.01))
+    wire.randomly({Fault.throttle(): 0.3, Fault.partial(0.5): 0.4}, seed=3)
+    dispatcher = Dispatcher(wire, max_concurrency=4)
+    call = put_call("users", 1_000)
+    task = asyncio.create_task(dispatcher.run(call))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert sum(counts(call).values()) == 1_000
+    stored = {item["pk"] for item in wire.items("users")}
+    for entry in range(1_000):
+        state = call.ledger.state(entry)
+        assert state is State.UNKNOWN or (f"{entry:07}" in stored) == (state is State.PROCESSED)
+    # The slots are free again: the client goes on.
+    wire.clear()
+    again = put_call("users", 1_000)
+    await dispatcher.run(again)
+    assert counts(again) == {State.PROCESSED: 1_000}
+    await dispatcher.aclose()
+
+
+async def test_an_error_that_is_not_ours_ends_the_call_with_its_account(wire: FakeWire) -> None:
+    class Hooked(FakeWire):
+        async def send(self, request: object) -> bytes:
+            raise LookupError("in a hook of the caller's")
+
+    call = put_call("users", 100)
+    await run(Hooked({"users": ("pk",)}), call)
+    assert isinstance(call.cause, LookupError)
+    assert sum(counts(call).values()) == 100
+
+
+async def test_concurrency_is_bounded_over_all_calls(wire: FakeWire) -> None:
+    wire.always(Fault.latency(0.01))
+    dispatcher = Dispatcher(wire, max_concurrency=5)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(7):
+            group.create_task(dispatcher.run(get_call("users", 1_000)))
+    assert wire.peak_in_flight == 5
+    await dispatcher.aclose()
+
+
+async def test_a_key_is_never_in_flight_twice(wire: FakeWire) -> None:
+    wire.always(Fault.latency(0.01))
+    wire.randomly({Fault.partial(0.5): 0.5, Fault.internal_error(): 0.2}, seed=5)
+    call = delete_call("users", 500, Retry(max_retries=50))
+    await run(wire, call)
+    for request in wire.requests:
+        body = request.body
+        assert body is not None
+        assert all(body.count(key) <= 1 for key in keys_of(500))
+    assert counts(call) == {State.PROCESSED: 500}

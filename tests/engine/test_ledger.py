@@ -1,0 +1,114 @@
+"""The ledger: each entry ends once, in one state, and the counts add up."""
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aiobatch.engine.ledger import Ledger, State
+
+
+def test_an_entry_ends_once() -> None:
+    ledger = Ledger(1, writes=True)
+    ledger.processed(0)
+    with pytest.raises(RuntimeError, match="ended twice"):
+        ledger.missing(0)
+
+
+def test_a_read_without_an_answer_is_unprocessed() -> None:
+    ledger = Ledger(1, writes=False)
+    ledger.depart([0])
+    ledger.close()
+    assert ledger.state(0) is State.UNPROCESSED
+
+
+def test_a_write_that_is_cut_off_is_unknown() -> None:
+    ledger = Ledger(2, writes=True)
+    ledger.depart([0])
+    ledger.close()
+    assert [ledger.state(0), ledger.state(1)] == [State.UNKNOWN, State.UNPROCESSED]
+
+
+def test_doubt_outlives_a_later_refusal() -> None:
+    ledger = Ledger(1, writes=True)
+    ledger.depart([0])
+    ledger.returned([0], doubtful=True)
+    ledger.depart([0])
+    ledger.returned([0], doubtful=False)
+    ledger.given_up(0)
+    assert ledger.state(0) is State.UNKNOWN
+
+
+def test_a_later_success_ends_the_doubt() -> None:
+    ledger = Ledger(1, writes=True)
+    ledger.depart([0])
+    ledger.returned([0], doubtful=True)
+    ledger.processed(0)
+    assert ledger.state(0) is State.PROCESSED
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Against a model: a state, a flight and a doubt for each entry."""
+
+    @initialize(size=st.integers(1, 12), writes=st.booleans())
+    def begin(self, size: int, writes: bool) -> None:
+        self.ledger = Ledger(size, writes=writes)
+        self.writes = writes
+        self.pending = set(range(size))
+        self.flying: set[int] = set()
+        self.doubtful: set[int] = set()
+        self.ended: dict[int, State] = {}
+
+    def _end(self, entry: int, state: State) -> None:
+        self.pending.discard(entry)
+        self.flying.discard(entry)
+        self.ended[entry] = state
+
+    @precondition(lambda self: bool(self.pending - self.flying))
+    @rule(data=st.data())
+    def depart(self, data: st.DataObject) -> None:
+        entries = data.draw(
+            st.sets(st.sampled_from(sorted(self.pending - self.flying)), min_size=1)
+        )
+        self.ledger.depart(entries)
+        self.flying |= entries
+
+    @precondition(lambda self: bool(self.flying))
+    @rule(data=st.data(), doubtful=st.booleans())
+    def come_back(self, data: st.DataObject, doubtful: bool) -> None:
+        entries = data.draw(st.sets(st.sampled_from(sorted(self.flying)), min_size=1))
+        self.ledger.returned(entries, doubtful=doubtful)
+        self.flying -= entries
+        if doubtful:
+            self.doubtful |= entries
+
+    @precondition(lambda self: bool(self.flying))
+    @rule(data=st.data(), how=st.sampled_from(["processed", "missing", "rejected"]))
+    def end(self, data: st.DataObject, how: str) -> None:
+        entry = data.draw(st.sampled_from(sorted(self.flying)))
+        if how == "rejected":
+            self.ledger.rejected(entry, "ValidationException", "no")
+        else:
+            getattr(self.ledger, how)(entry)
+        self._end(entry, State[how.upper()])
+
+    @rule()
+    def close(self) -> None:
+        self.ledger.close()
+        for entry in sorted(self.pending):
+            unclear = self.writes and entry in self.flying | self.doubtful
+            self._end(entry, State.UNKNOWN if unclear else State.UNPROCESSED)
+
+    @invariant()
+    def it_agrees_with_the_model(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        assert sum(self.ledger.counts().values()) == len(self.ledger)
+        for entry in range(len(self.ledger)):
+            assert self.ledger.state(entry) is self.ended.get(entry, State.PENDING)
+            assert self.ledger.is_pending(entry) == (entry in self.pending)
+        assert set(self.ledger.rejections) == {
+            entry for entry, state in self.ended.items() if state is State.REJECTED
+        }
+
+
+TestLedgerMachine = LedgerMachine.TestCase

@@ -1,0 +1,130 @@
+"""The plan: every entry leaves in a legal request, and in no other way."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from aiobatch.engine.plan import Plan, distinct, strided
+
+identities = st.lists(st.binary(min_size=1, max_size=2), max_size=60)
+
+
+@given(identities, st.sampled_from(["first", "last"]))
+def test_distinct_folds_equal_identities(given_identities: list[bytes], keep: str) -> None:
+    positions, entries = distinct(given_identities, keep=keep)
+    assert len(positions) == len(set(given_identities))
+    for position, entry in enumerate(entries):
+        assert given_identities[positions[entry]] == given_identities[position]
+    for entry, position in enumerate(positions):
+        same = [at for at, other in enumerate(entries) if other == entry]
+        assert position == (same[0] if keep == "first" else same[-1])
+
+
+@given(st.integers(0, 2000), st.integers(1, 100))
+def test_a_stride_visits_every_entry_once(count: int, size: int) -> None:
+    assert sorted(strided(count, size)) == list(range(count))
+
+
+def test_a_stride_spreads_each_request_over_the_list() -> None:
+    order = list(strided(1000, 25))
+    for start in range(0, 1000, 25):
+        request = order[start : start + 25]
+        assert all(b - a == 40 for a, b in pairwise(request))
+
+
+def test_an_entry_larger_than_a_request_goes_alone() -> None:
+    sizes = [10, 500, 10, 10]
+    plan = Plan(range(4), sizes.__getitem__, max_entries=25, max_bytes=100)
+    assert [plan.cut(), plan.cut(), plan.cut()] == [[0], [1], [2, 3]]
+    assert not plan
+
+
+def test_leftovers_leave_before_what_was_never_sent() -> None:
+    plan = Plan(range(6), lambda _: 1, max_entries=2, max_bytes=100)
+    first = plan.cut()
+    plan.requeue(first)
+    assert plan.cut() == first
+    assert plan.cut() == [2, 3]
+
+
+def test_leftovers_and_fresh_entries_fill_one_request() -> None:
+    plan = Plan(range(4), lambda _: 1, max_entries=4, max_bytes=100)
+    plan.requeue([9])
+    assert plan.next_size == 4
+    assert plan.cut() == [9, 0, 1, 2]
+
+
+def test_halves_are_requests_of_their_own() -> None:
+    plan = Plan(range(4), lambda _: 1, max_entries=25, max_bytes=100)
+    entries = plan.cut()
+    plan.requeue([7])
+    plan.split(entries)
+    assert plan.next_size == 2
+    assert [plan.cut(), plan.cut(), plan.cut()] == [[0, 1], [2, 3], [7]]
+
+
+def test_shrinking_never_grows_and_never_reaches_zero() -> None:
+    plan = Plan(range(10), lambda _: 1, max_entries=5, max_bytes=100)
+    plan.shrink(9)
+    assert plan.next_size == 5
+    plan.shrink(0)
+    assert plan.cut() == [0]
+
+
+class PlanMachine(RuleBasedStateMachine):
+    """Cut, hand back, halve and shrink in any order: nothing is lost and nothing is doubled."""
+
+    COUNT = 60
+    MAX_BYTES = 100
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes = [1 + (entry * 37) % 130 for entry in range(self.COUNT)]
+        self.max_entries = 7
+        self.plan = Plan(
+            strided(self.COUNT, self.max_entries),
+            self.sizes.__getitem__,
+            max_entries=self.max_entries,
+            max_bytes=self.MAX_BYTES,
+        )
+        self.in_flight: list[list[int]] = []
+        self.ended: set[int] = set()
+
+    @precondition(lambda self: bool(self.plan))
+    @rule()
+    def cut(self) -> None:
+        promised = self.plan.next_size
+        request = self.plan.cut()
+        assert 1 <= len(request) <= promised
+        assert len(set(request)) == len(request)
+        assert len(request) == 1 or sum(self.sizes[e] for e in request) <= self.MAX_BYTES
+        self.in_flight.append(request)
+
+    @precondition(lambda self: bool(self.in_flight))
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        request = self.in_flight.pop(data.draw(st.integers(0, len(self.in_flight) - 1)))
+        left = data.draw(st.sets(st.sampled_from(request)))
+        self.ended.update(set(request) - left)
+        self.plan.requeue(sorted(left))
+
+    @precondition(lambda self: any(len(request) > 1 for request in self.in_flight))
+    @rule()
+    def refuse(self) -> None:
+        at = next(i for i, request in enumerate(self.in_flight) if len(request) > 1)
+        self.plan.split(self.in_flight.pop(at))
+
+    @rule(entries=st.integers(0, 10))
+    def shrink(self, entries: int) -> None:
+        self.plan.shrink(entries)
+
+    @invariant()
+    def every_entry_is_in_one_place(self) -> None:
+        flying = sum(map(len, self.in_flight))
+        assert len(self.plan) + flying + len(self.ended) == self.COUNT
+        assert bool(self.plan) == (len(self.plan) > 0)
+
+
+TestPlanMachine = PlanMachine.TestCase

@@ -1,0 +1,228 @@
+"""Slots, pace and unit budgets; how much a throttled table is asked for, on virtual time."""
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiobatch import DynamoDB, Retry
+from aiobatch.engine.dispatch import Dispatcher
+from aiobatch.engine.pressure import Governor, Pace, Slots, UnitBudget
+from aiobatch.testing import FakeWire, Fault
+from tests.engine.calls import delete_call, get_call
+
+LATENCY = 0.005
+
+
+# ---------------------------------------------------------------------- the pace
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "whole", "partial", "refused"]),
+        st.floats(0.0, 0.5),
+        st.integers(1, 100),
+    ),
+    max_size=60,
+)
+
+
+@given(events)
+def test_the_pace_stays_positive_and_is_unlimited_before_the_first_refusal(
+    happened: list[tuple[str, float, int]],
+) -> None:
+    pace, now, refused = Pace(), 1000.0, False
+    for kind, seconds, entries in happened:
+        now += seconds
+        before = pace.rate
+        if kind == "send":
+            pace.spend(entries, now)
+        elif kind == "refused":
+            pace.throttled(now, sent_at=now - 0.001)
+            refused = True
+        else:
+            pace.passed(entries, now, now - 0.001, whole=kind == "whole")
+        assert (pace.rate is not None) == refused
+        if pace.rate is not None:
+            assert pace.rate >= Pace.MINIMUM
+            assert pace.wait(now) >= 0.0
+            if before is not None and kind in ("refused", "partial"):
+                assert pace.rate <= max(before, Pace.MINIMUM)
+            if before is not None and kind == "whole":
+                assert pace.rate >= before
+
+
+def test_the_rate_falls_once_a_round_trip() -> None:
+    pace = Pace()
+    for n in range(16):
+        pace.spend(25, n / 1000)
+    pace.throttled(0.020, sent_at=0.001)
+    once = pace.rate
+    for n in range(2, 16):
+        pace.throttled(0.020 + n / 1000, sent_at=n / 1000)
+    assert pace.rate == once
+    pace.throttled(0.060, sent_at=0.040)
+    assert pace.rate is not None
+    assert once is not None
+    assert pace.rate < once
+
+
+def test_a_partial_answer_alone_is_no_throttling() -> None:
+    pace = Pace()
+    pace.spend(25, 0.0)
+    pace.passed(5, 0.1, 0.0, whole=False)
+    assert pace.rate is None
+
+
+def test_a_pause_is_no_success() -> None:
+    pace = Pace()
+    pace.spend(25, 0.0)
+    pace.throttled(0.01, sent_at=0.0)
+    before = pace.rate
+    pace.passed(25, 3600.0, 3599.9, whole=True)
+    assert before is not None
+    assert pace.rate is not None
+    assert pace.rate <= before * 1.2 + 10
+
+
+# ---------------------------------------------------------------------- unit budgets
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 0.3), st.floats(0.0, 200.0)), min_size=1, max_size=60))
+def test_a_unit_budget_never_consumes_more_than_its_rate_and_one_debt(
+    asked: list[tuple[float, float]],
+) -> None:
+    rate, now = 100.0, 0.0
+    budget = UnitBudget(rate)
+    consumed, largest = 0.0, 0.0
+    for pause, units in asked:
+        now += pause
+        while (wait := budget.wait(now)) > 0.0:
+            now += wait
+        guess = budget.spend(25, now)
+        budget.settle(guess, units, 25)
+        consumed += units
+        largest = max(largest, units)
+        assert consumed <= rate * (now + 1.0) + largest + 1e-6
+
+
+# ---------------------------------------------------------------------- slots and turns
+
+
+@pytest.mark.looptime
+async def test_slots_are_first_come_first_served() -> None:
+    slots = Slots(1)
+    await slots.acquire()
+    served: list[int] = []
+
+    async def wait(n: int) -> None:
+        await slots.acquire()
+        served.append(n)
+        slots.release()
+
+    waiters = [asyncio.create_task(wait(n)) for n in range(5)]
+    await asyncio.sleep(0)
+    waiters[2].cancel()
+    slots.release()
+    await asyncio.gather(*waiters, return_exceptions=True)
+    assert served == [0, 1, 3, 4]
+
+
+@pytest.mark.looptime
+async def test_a_small_call_waits_no_longer_than_two_round_trips_beside_a_bulk_load() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)})
+    wire.always(Fault.latency(LATENCY))
+    dispatcher = Dispatcher(wire, max_concurrency=16)
+    bulk = asyncio.create_task(dispatcher.run(delete_call("users", 100_000)))
+    await asyncio.sleep(LATENCY * 3)
+    began = loop.time()
+    await dispatcher.run(get_call("users", 10))
+    assert loop.time() - began <= 2 * LATENCY + 0.001
+    bulk.cancel()
+    await asyncio.gather(bulk, return_exceptions=True)
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_slow_table_slows_no_other() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"slow": ("pk",), "fast": ("pk",)})
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("slow", write=100, burst=0.1)
+    dispatcher = Dispatcher(wire, max_concurrency=4)
+    slow = asyncio.create_task(dispatcher.run(delete_call("slow", 5_000, Retry.patient())))
+    await asyncio.sleep(5.0)
+    began = loop.time()
+    await dispatcher.run(delete_call("fast", 1_000))
+    assert loop.time() - began <= (1_000 / 25 / 4 + 2) * LATENCY
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_who_waits_for_the_pace_goes_in_turn() -> None:
+    governor = Governor()
+    governor.pace.spend(100, 0.0)
+    governor.pace.throttled(0.01, sent_at=0.0)
+    order: list[int] = []
+
+    async def ask(n: int, entries: int) -> None:
+        await governor.admit(entries)
+        order.append(n)
+
+    # The large one is not passed over for the small ones behind it.
+    async with asyncio.TaskGroup() as group:
+        for n, entries in enumerate([100, 5000, 1, 1, 1]):
+            group.create_task(ask(n, entries))
+    assert order == [0, 1, 2, 3, 4]
+
+
+# ---------------------------------------------------------------------- throttled tables
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("burst", [0.1, 1.0])
+async def test_a_throttled_table_is_neither_starved_nor_hammered(burst: float) -> None:
+    rate, seconds = 500, 30.0
+    wire = FakeWire({"users": ("pk",)}, seed=1)
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("users", write=rate, burst=burst)
+    dispatcher = Dispatcher(wire, max_concurrency=16, draw=random.Random(1).random)
+    call = delete_call("users", int(rate * seconds * 1.5), Retry.patient())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await dispatcher.run(call)
+    await dispatcher.aclose()
+    accepted = wire.taken("users", "write")
+    assert accepted >= 0.9 * rate * seconds
+    assert call.meter.requests <= 1.6 * accepted / 25
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_in_capacity_units_holds() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)})
+    wire.always(Fault.latency(LATENCY))
+    async with DynamoDB(wire=wire, max_write_units=200) as db:
+        items = [{"pk": str(n)} for n in range(2_000)]
+        began = loop.time()
+        answer = await db.batch_write_item(items, "users")
+    seconds = loop.time() - began
+    assert answer["ProcessedCount"] == 2_000
+    assert "ConsumedCapacity" not in answer
+    # 2,000 units at 200 a second, less the 200 that are there at the start and the debt of the
+    # last request.
+    assert 1_775 / 200 <= seconds <= 1_775 / 200 + 0.1
+
+
+@pytest.mark.looptime
+async def test_a_hot_key_range_leaves_the_tables_rate_alone() -> None:
+    wire = FakeWire({"users": ("pk",)})
+    wire.script([Fault.throttle(reason="TableWriteKeyRangeThroughputExceeded")])
+    dispatcher = Dispatcher(wire, max_concurrency=16)
+    await dispatcher.run(delete_call("users", 25))
+    assert dispatcher.governor("users", "write").pace.rate is None
+    await dispatcher.aclose()
