@@ -1,0 +1,126 @@
+"""The two views of a call's ledger: the answer, and the account in an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiobatch.engine.ledger import Ledger, Rejection, State
+
+__all__ = ["GetAccount", "WriteAccount"]
+
+
+class GetAccount:
+    """Where the keys of a read ended.
+
+    Args:
+        keys: the caller's keys.
+    """
+
+    def __init__(self, keys: list[Any]) -> None:
+        self.keys = keys
+        # Until the keys are encoded, each stands for itself.
+        self.positions: Sequence[int] = range(len(keys))
+        self.entries: Sequence[int] = range(len(keys))
+        self.items: Sequence[dict[str, Any] | None] = [None] * len(keys)
+        self.ledger: Ledger | None = None
+
+    def view(self, *, ordered: bool, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The account in the shape of an answer."""
+        ledger = _closed(self.ledger, len(self.positions))
+        kept: dict[State, list[Any]] = {state: [] for state in State}
+        for entry, position in enumerate(self.positions):
+            kept[ledger.state(entry)].append(self.keys[position])
+        found = [item for item in self.items if item is not None]
+        answer: dict[str, Any] = {
+            "Items": [self.items[entry] for entry in self.entries] if ordered else found,
+            "Count": len(found),
+            "MissingKeys": kept[State.MISSING],
+            "UnprocessedKeys": kept[State.UNPROCESSED],
+            "Metrics": metrics,
+        }
+        if ledger.rejections:
+            answer["RejectedKeys"] = [
+                _rejected(self.positions[entry], self.keys, rejection)
+                for entry, rejection in sorted(ledger.rejections.items())
+            ]
+        return answer
+
+    def told(self) -> str:
+        """The counts, in words."""
+        ledger = _closed(self.ledger, len(self.positions))
+        return _in_words(len(ledger), "distinct keys", ledger.counts())
+
+
+class WriteAccount:
+    """Where the items of a write ended.
+
+    Args:
+        items: the caller's items or keys.
+    """
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+        self.entries: Sequence[int] = range(len(items))
+        self.ledger: Ledger | None = None
+
+    def _states(self) -> list[State]:
+        # Writes to one key share one entry, and so its fate.
+        ledger = _closed(self.ledger, len(self.items))
+        return [ledger.state(entry) for entry in self.entries]
+
+    def view(self, *, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The account in the shape of an answer."""
+        states = self._states()
+        unprocessed = _where(State.UNPROCESSED, states, self.items)
+        unknown = _where(State.UNKNOWN, states, self.items)
+        answer: dict[str, Any] = {
+            "ProcessedCount": states.count(State.PROCESSED),
+            "UnprocessedCount": len(unprocessed),
+            "UnprocessedItems": unprocessed,
+            "Metrics": metrics,
+        }
+        if self.ledger is not None and self.ledger.rejections:
+            answer["RejectedItems"] = [
+                _rejected(position, self.items, self.ledger.rejections[self.entries[position]])
+                for position, state in enumerate(states)
+                if state is State.REJECTED
+            ]
+        if unknown:
+            answer["UnknownItems"] = unknown
+        return answer
+
+    def told(self) -> str:
+        """The counts, in words."""
+        states = self._states()
+        return _in_words(len(states), "items", {state: states.count(state) for state in State})
+
+
+def _closed(ledger: Ledger | None, size: int) -> Ledger:
+    """The ledger, or that of a call which never came to send anything."""
+    if ledger is None:
+        ledger = Ledger(size, writes=False)
+    ledger.close()
+    return ledger
+
+
+def _where(wanted: State, states: Sequence[State], values: Sequence[Any]) -> list[Any]:
+    return [value for value, state in zip(values, states, strict=True) if state is wanted]
+
+
+def _rejected(position: int, values: Sequence[Any], rejection: Rejection) -> dict[str, Any]:
+    return {
+        "index": position,
+        "item": values[position],
+        "code": rejection.code,
+        "message": rejection.message,
+    }
+
+
+def _in_words(total: int, what: str, counts: Mapping[State, int]) -> str:
+    parts = [
+        f"{counts[state]} {state.name.lower()}"
+        for state in State
+        if state is not State.PENDING and counts[state]
+    ]
+    return f"of {total} {what}, {', '.join(parts)}"

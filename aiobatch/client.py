@@ -1,0 +1,958 @@
+"""``DynamoDB``: what the user calls. It checks arguments and shapes answers; no loop is in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, overload
+
+from aiobatch import codec, intake
+from aiobatch.account import GetAccount, WriteAccount
+from aiobatch.codec import KeySchema, Numbers, Serialize
+from aiobatch.engine.call import BatchCall
+from aiobatch.engine.dispatch import Dispatcher
+from aiobatch.engine.metrics import Meter
+from aiobatch.engine.plan import distinct
+from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity
+from aiobatch.errors import (
+    AccessDenied,
+    BatchError,
+    BatchTimeout,
+    ClientClosed,
+    ConditionFailed,
+    KeyNamesUnknown,
+    ServiceError,
+    WireError,
+)
+from aiobatch.responses import (
+    BatchGetResponse,
+    BatchWriteResponse,
+    Item,
+    ItemResponse,
+    OrderedBatchGetResponse,
+    WriteResponse,
+)
+from aiobatch.retry import Retry
+from aiobatch.sharing import EngineSettings, Lease
+from aiobatch.single import Expressions, condition_of, describe_body, item_body, query_body
+from aiobatch.wire.protocol import Request, Wire
+from aiobatch.wire.settings import ConnectionSettings
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+
+__all__ = ["DynamoDB"]
+
+_UNSUPPORTED_IN_BATCHES = (
+    "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
+    " save(..., condition_expression=...) for each item, or a transaction for several at once"
+)
+
+
+class _Ended(Exception):
+    """A call was ended from outside: its time is over, or the client was closed."""
+
+
+class DynamoDB:
+    """An asyncio client that moves many items in and out of DynamoDB.
+
+    It opens at the first call, or with ``async with``, which closes it as well. One instance
+    serves many tasks of one loop. Instances that are configured alike share one connection pool
+    on a loop, and the pool closes with the last of them.
+
+    Args:
+        region_name, endpoint_url, profile_name, aws_access_key_id, aws_secret_access_key,
+            aws_session_token, verify, config: what they mean in boto3. Unset timeouts are 3 s to
+            connect and 10 s to read, an attempt.
+        session: an ``aioboto3.Session`` or aiobotocore's ``AioSession`` to make the client from.
+        client: an open aiobotocore or aioboto3 client that stays the caller's: its hooks stay in
+            force, it is never closed here, its own calls are never touched. ``max_concurrency``
+            is lowered to its pool.
+        max_concurrency: requests under way at once, over all calls.
+        retry: the retry policy of calls that bring none of their own.
+        numbers: how numbers are read: ``"native"`` (int where there is no fraction, else float),
+            ``"decimal"`` (exact), ``"strict"`` (native where it reads back as the same number,
+            else Decimal).
+        max_read_units, max_write_units: capacity units that reads or writes of one table may
+            consume a second, on average.
+        key_names: the key attributes by table, the partition key first. Puts need them; unnamed
+            ones are learnt from DynamoDB.
+        wire: ``"auto"`` or ``"aiobotocore"``: requests go through an aiobotocore client. Or any
+            object with the methods of ``aiobatch.wire.protocol.Wire``, such as
+            ``aiobatch.testing.FakeWire``; it stays the caller's and is not closed here.
+        serialize: called with each value of a type that DynamoDB does not know; it returns one
+            that it does.
+
+    Raises:
+        ValueError: settings that contradict each other, with what to use instead.
+
+    Example::
+
+        async with DynamoDB(region_name="eu-west-1") as db:
+            answer = await db.batch_get_item([{"pk": "user#1", "sk": "profile"}], "users")
+            print(answer["Count"], answer["MissingKeys"])
+    """
+
+    def __init__(
+        self,
+        *,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        profile_name: str | None = None,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        aws_session_token: str | None = None,
+        verify: bool | str | None = None,
+        config: Config | None = None,
+        session: Any = None,
+        client: Any = None,
+        max_concurrency: int = 16,
+        retry: Retry | None = None,
+        numbers: Numbers = "native",
+        max_read_units: float | None = None,
+        max_write_units: float | None = None,
+        key_names: Mapping[str, tuple[str, ...]] | None = None,
+        wire: Literal["auto", "aiobotocore"] | Wire = "auto",
+        serialize: Serialize | None = None,
+    ) -> None:
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
+            raise TypeError("max_concurrency must be an int")
+        if max_concurrency < 1:
+            raise ValueError("max_concurrency must be 1 or more")
+        if numbers not in ("native", "decimal", "strict"):
+            raise ValueError(f'numbers must be "native", "decimal" or "strict", not {numbers!r}')
+        if isinstance(wire, str) and wire not in ("auto", "aiobotocore"):
+            raise ValueError(f'wire must be "auto", "aiobotocore" or a Wire, not {wire!r}')
+        for name, units in (
+            ("max_read_units", max_read_units),
+            ("max_write_units", max_write_units),
+        ):
+            if units is not None and not units > 0:
+                raise ValueError(f"{name} must be capacity units a second, more than 0")
+        self._settings = EngineSettings(
+            connection=ConnectionSettings(
+                max_concurrency=max_concurrency,
+                region_name=region_name,
+                endpoint_url=endpoint_url,
+                profile_name=profile_name,
+                aws_access_key_id=aws_access_key_id,
+                aws_secret_access_key=aws_secret_access_key,
+                aws_session_token=aws_session_token,
+                verify=verify,
+                config=config,
+                session=session,
+                client=client,
+                wire=None if isinstance(wire, str) else wire,
+            ),
+            max_concurrency=max_concurrency,
+            max_read_units=max_read_units,
+            max_write_units=max_write_units,
+        )
+        self._retry = _checked_retry(retry) or Retry()
+        self._numbers: Numbers = numbers
+        self._serialize = serialize
+        self._key_names = {
+            table: KeySchema.from_names(names) for table, names in (key_names or {}).items()
+        }
+        self._lease: Lease | None = None
+        self._calls: dict[asyncio.Timeout, asyncio.Future[None]] = {}
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        async with self._answering():
+            await self._engine()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client: it takes no new call, and calls in flight end with ``ClientClosed``.
+
+        Closing twice does nothing.
+        """
+        lease = self._lease
+        if lease is None or lease.loop.is_closed():
+            self._closed, self._lease = True, None
+            if lease is not None:
+                lease.abandon()
+            return
+        if lease.loop is not asyncio.get_running_loop():
+            raise RuntimeError(_ANOTHER_LOOP)
+        self._closed, self._lease = True, None
+        calls = dict(self._calls)
+        for scope in calls:
+            if not scope.expired():
+                scope.reschedule(lease.loop.time())
+        if calls:
+            await asyncio.wait(calls.values())
+        await lease.release()
+
+    # ------------------------------------------------------------------ batches
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: Literal[False] = False,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: Literal[True],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> OrderedBatchGetResponse: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: bool,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse | OrderedBatchGetResponse: ...
+
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: bool = False,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse | OrderedBatchGetResponse:
+        """Read any number of items by their keys, 100 a request, concurrently.
+
+        Args:
+            keys: mappings of the key attributes. A key that comes twice (by DynamoDB's identity:
+                5, 5.0 and Decimal("5.00") are one) is asked for once and answered once.
+            table_name: the table's name or ARN.
+            projection_expression: the attributes to read, such as ``"id, name, tags[0]"``.
+                Reserved words need no placeholder.
+            expression_attribute_names: placeholders that the projection uses.
+            consistent_read: strongly consistent, at twice the capacity.
+            ordered: let ``Items`` match ``keys`` one to one, with None where there is no item.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+            timeout: seconds for the whole call.
+
+        Returns:
+            ``Items`` (in the order of their keys), ``Count``, ``MissingKeys``,
+            ``UnprocessedKeys`` (the caller's own objects, which can be passed straight back as
+            ``keys``), ``Metrics``. No keys: an empty answer and no request.
+
+        Raises:
+            InvalidItem: a key that DynamoDB would refuse. Nothing was sent.
+            BatchError: keys were rejected or failed for another reason than throttling.
+            BatchTimeout: the timeout passed. Both carry the account in ``response``.
+
+        Example::
+
+            answer = await db.batch_get_item(
+                [{"pk": "user#1", "sk": "profile"}, {"pk": "user#2", "sk": "profile"}],
+                "users",
+                projection_expression="pk, name",
+            )
+            for item in answer["Items"]:
+                print(item["name"])
+        """
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        # Checked first without the keys' names, which the first key will tell.
+        codec.compile_projection(projection_expression, expression_attribute_names, ())
+        account = GetAccount(intake.as_list(keys, "keys"))
+        meter = self._meter()
+
+        def view() -> dict[str, Any]:
+            answer = account.view(ordered=ordered, metrics=meter.as_answer(_now()))
+            return _with_capacity(answer, meter, capacity)
+
+        if not account.keys:
+            async with self._under_way(None):
+                return view()  # type: ignore[return-value]
+        async with self._accounting("batch_get_item", table_name, account.told, view, timeout):
+            engine = await self._engine()
+            schema = self._known_schema(engine, table_name)
+            if schema is None:
+                schema = intake.schema_of_first(account.keys, self._serialize)
+            names = schema.names
+            projection = codec.compile_projection(
+                projection_expression, expression_attribute_names, names
+            )
+            encode = self._key_encoder(schema)
+            identities = await intake.encode_all(account.keys, encode, "key")
+            account.positions, account.entries = distinct(identities, keep="first")
+            requests = BatchGet(
+                table_name,
+                [identities[position] for position in account.positions],
+                names,
+                numbers=self._numbers,
+                projection=projection,
+                consistent_read=consistent_read,
+                capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read")),
+            )
+            call = BatchCall(requests, len(account.positions), retry=retry, meter=meter)
+            account.ledger, account.items = call.ledger, requests.items
+            await engine.run(call)
+            _raise_if_due("batch_get_item", table_name, call, account.told, view)
+        return view()  # type: ignore[return-value]
+
+    async def batch_write_item(
+        self,
+        items: Iterable[Any],
+        table_name: str,
+        *,
+        operation: Literal["put", "delete"] = "put",
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        **unsupported: Never,
+    ) -> BatchWriteResponse:
+        """Put or delete any number of items, 25 a request, concurrently.
+
+        A batch is not atomic, and takes no conditions. Several writes to one key in one call act
+        as if they were written in order: the last one wins.
+
+        Args:
+            items: items for a put, keys for a delete: mappings, dataclasses, pydantic models, or
+                anything with ``to_resource_dictionary()``. boto3's wrapped form,
+                ``{"PutRequest": {"Item": ...}}``, is taken too.
+            table_name: the table's name or ARN.
+            operation: ``"put"`` or ``"delete"``.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+            timeout: seconds for the whole call.
+            unsupported: condition arguments, which are refused.
+
+        Returns:
+            ``ProcessedCount``, ``UnprocessedCount``, ``UnprocessedItems`` (the caller's own
+            objects, which can be passed straight back as ``items``), ``Metrics``.
+
+        Raises:
+            ValueError: another operation, or a condition.
+            InvalidItem: an item that DynamoDB would refuse. Nothing was written.
+            KeyNamesUnknown: puts need the table's key names, and DescribeTable was denied.
+            BatchError: items were rejected, are unknown, or failed for another reason than
+                throttling.
+            BatchTimeout: the timeout passed. Both carry the account in ``response``.
+
+        Example::
+
+            answer = await db.batch_write_item(
+                [{"pk": f"user#{n}", "sk": "profile", "name": f"User {n}"} for n in range(60)],
+                "users",
+            )
+            print(answer["ProcessedCount"], answer["UnprocessedCount"])
+        """
+        if operation not in ("put", "delete"):
+            raise ValueError(f"Invalid operation '{operation}'. Must be 'put' or 'delete'")
+        _refuse(unsupported)
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        account = WriteAccount(intake.as_list(items, "items"))
+        meter = self._meter()
+
+        def view() -> dict[str, Any]:
+            return _with_capacity(account.view(metrics=meter.as_answer(_now())), meter, capacity)
+
+        if not account.items:
+            async with self._under_way(None):
+                return view()  # type: ignore[return-value]
+        async with self._accounting("batch_write_item", table_name, account.told, view, timeout):
+            engine = await self._engine()
+            schema, encoded = await self._encode_writes(
+                engine, table_name, account.items, operation, retry, meter
+            )
+            positions, account.entries = distinct(
+                [identity for _, identity in encoded], keep="last"
+            )
+            requests = BatchWrite(
+                table_name,
+                [encoded[position][0] for position in positions],
+                [encoded[position][1] for position in positions],
+                schema.names,
+                deletes=operation == "delete",
+                capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")),
+            )
+            del encoded
+            call = BatchCall(requests, len(positions), retry=retry, meter=meter)
+            account.ledger = call.ledger
+            await engine.run(call)
+            _raise_if_due("batch_write_item", table_name, call, account.told, view)
+        return view()  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ single items
+
+    async def get(
+        self,
+        key: Any,
+        table_name: str,
+        *,
+        consistent_read: bool = False,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> ItemResponse:
+        """Read one item.
+
+        Args: as for :meth:`batch_get_item`.
+
+        Returns:
+            ``{"Item": {...}, "Metrics": {...}}``, without ``Item`` where there is none.
+
+        Raises:
+            InvalidItem: DynamoDB would refuse the key. Nothing was sent.
+            ServiceError: DynamoDB refused the request, or kept throttling it.
+            WireError: there was no usable answer.
+
+        Example::
+
+            answer = await db.get({"pk": "user#1", "sk": "profile"}, "users")
+            print(answer.get("Item"))
+        """
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        projection = codec.compile_projection(projection_expression, expression_attribute_names, ())
+        expressions = Expressions(None, None, self._serialize)
+        expressions.project(projection)
+        async with self._answering():
+            engine = await self._engine()
+            schema = self._known_schema(engine, table_name)
+            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            body = item_body(
+                table_name,
+                "Key",
+                fragment,
+                expressions,
+                {"ConsistentRead": consistent_read or None, "ReturnConsumedCapacity": capacity},
+            )
+            answer = await self._single(engine, "GetItem", table_name, body, retry)
+            if schema is None:
+                engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
+            return self._shaped(answer, "Item")  # type: ignore[return-value]
+
+    async def save(
+        self,
+        item: Any,
+        table_name: str,
+        *,
+        fail_if_exists: bool = False,
+        condition_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        return_values: Literal["NONE", "ALL_OLD"] | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> WriteResponse:
+        """Put one item, on a condition if wanted.
+
+        Args:
+            item: as for :meth:`batch_write_item`.
+            table_name: the table's name or ARN.
+            fail_if_exists: do not replace an item with the same key. Uses the table's real key
+                names: ``key_names=``, or learnt as for puts in batches.
+            condition_expression: any condition; with ``fail_if_exists`` both must hold.
+            expression_attribute_names: placeholders that the condition uses.
+            expression_attribute_values: values that the condition uses, as Python values.
+            return_values: ``"ALL_OLD"``: add the replaced item as ``Attributes``.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Raises:
+            ConditionFailed: the condition did not hold; nothing was written.
+            InvalidItem: DynamoDB would refuse the item. Nothing was sent.
+            KeyNamesUnknown: ``fail_if_exists`` without known key names.
+            ServiceError: DynamoDB refused the request, or kept throttling it.
+            WireError: there was no usable answer; the item may have been written.
+
+        Example::
+
+            from aiobatch import ConditionFailed
+
+            try:
+                await db.save({"pk": "user#9", "sk": "profile"}, "users", fail_if_exists=True)
+            except ConditionFailed:
+                print("user 9 exists")
+        """
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        async with self._answering():
+            engine = await self._engine()
+            schema = self._known_schema(engine, table_name)
+            fragment, _ = intake.encode_one(item, self._item_encoder(schema), "item")
+            if fail_if_exists and schema is None:
+                schema = await self._describe(engine, table_name, retry, self._meter())
+                fragment, _ = intake.encode_one(item, self._item_encoder(schema), "item")
+            expressions.add(
+                "ConditionExpression",
+                condition_of(
+                    condition_expression, schema if fail_if_exists else None, expressions.names
+                ),
+            )
+            body = item_body(
+                table_name,
+                "Item",
+                fragment,
+                expressions,
+                {"ReturnValues": return_values, "ReturnConsumedCapacity": capacity},
+            )
+            answer = await self._single(engine, "PutItem", table_name, body, retry)
+            return self._shaped(answer, "Attributes")  # type: ignore[return-value]
+
+    async def delete(
+        self,
+        key: Any,
+        table_name: str,
+        *,
+        condition_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        return_values: Literal["NONE", "ALL_OLD"] | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> WriteResponse:
+        """Delete one item, on a condition if wanted. An item that is not there is no error.
+
+        Args and errors: as for :meth:`save`.
+
+        Example::
+
+            await db.delete({"pk": "user#9", "sk": "profile"}, "users")
+        """
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        expressions.add("ConditionExpression", condition_expression)
+        async with self._answering():
+            engine = await self._engine()
+            schema = self._known_schema(engine, table_name)
+            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            body = item_body(
+                table_name,
+                "Key",
+                fragment,
+                expressions,
+                {"ReturnValues": return_values, "ReturnConsumedCapacity": capacity},
+            )
+            answer = await self._single(engine, "DeleteItem", table_name, body, retry)
+            if schema is None:
+                engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
+            return self._shaped(answer, "Attributes")  # type: ignore[return-value]
+
+    def query(
+        self,
+        table_name: str,
+        key_condition_expression: str,
+        *,
+        expression_attribute_values: Mapping[str, Any],
+        expression_attribute_names: Mapping[str, str] | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        index_name: str | None = None,
+        ascending: bool = True,
+        limit: int | None = None,
+        consistent_read: bool = False,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Item, None]:
+        """Iterate over the items of one partition, over all pages.
+
+        Args:
+            table_name: the table's name or ARN.
+            key_condition_expression: such as ``"pk = :pk AND begins_with(sk, :start)"``.
+            expression_attribute_values: the values in the expressions, as Python values.
+            expression_attribute_names: placeholders in the expressions.
+            filter_expression: applied by DynamoDB after reading: what it drops is billed.
+            projection_expression: as for :meth:`batch_get_item`.
+            index_name: query a secondary index instead of the table.
+            ascending: the order of the sort key.
+            limit: yield at most so many items.
+            consistent_read: strongly consistent; not for global secondary indexes.
+            retry: the retry policy of each page.
+
+        Raises:
+            ValueError, TypeError: expressions that cannot be right; at once, before iteration.
+            ServiceError: DynamoDB refused a page, or kept throttling it.
+            WireError: there was no usable answer to a page.
+
+        Example::
+
+            async for item in db.query(
+                "users", "pk = :pk", expression_attribute_values={":pk": "user#1"}
+            ):
+                print(item["sk"])
+        """
+        intake.check_table_name(table_name)
+        if limit is not None and (isinstance(limit, bool) or limit < 1):
+            raise ValueError("limit must be 1 or more, or None for all items")
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        expressions.add("KeyConditionExpression", key_condition_expression)
+        expressions.add("FilterExpression", filter_expression)
+        if projection_expression is not None:
+            expressions.project(
+                codec.compile_projection(
+                    projection_expression, expressions.names, (), names_elsewhere=True
+                )
+            )
+        options = {
+            "IndexName": index_name,
+            "ScanIndexForward": None if ascending else False,
+            "ConsistentRead": consistent_read or None,
+        }
+        # A page's Limit counts items before the filter: with one, only whole pages make sense.
+        pages_by_limit = limit is not None and filter_expression is None
+        return self._pages(
+            table_name, expressions, options, limit, pages_by_limit, _checked_retry(retry)
+        )
+
+    async def _pages(
+        self,
+        table_name: str,
+        expressions: Expressions,
+        options: dict[str, Any],
+        limit: int | None,
+        pages_by_limit: bool,
+        retry: Retry | None,
+    ) -> AsyncGenerator[Item, None]:
+        start: Any = None
+        left = limit
+        while True:
+            body = query_body(
+                table_name,
+                expressions,
+                {
+                    **options,
+                    "Limit": left if pages_by_limit else None,
+                    "ExclusiveStartKey": start,
+                },
+            )
+            async with self._answering():
+                engine = await self._engine()
+                answer = await self._single(engine, "Query", table_name, body, retry)
+            items = answer.get("Items")
+            if not isinstance(items, list):
+                raise _malformed("Query", "it has no Items")
+            for attributes in items:
+                yield self._decoded("Query", attributes)
+                if left is not None:
+                    left -= 1
+                    if left == 0:
+                        return
+            start = answer.get("LastEvaluatedKey")
+            if not start:
+                return
+
+    # ------------------------------------------------------------------ inside
+
+    @asynccontextmanager
+    async def _under_way(self, timeout: float | None) -> AsyncIterator[None]:
+        """A call: ended by ``aclose()`` and by its timeout, both as ``_Ended``."""
+        if self._closed:
+            raise ClientClosed("the client is closed: make a new DynamoDB()")
+        if timeout is not None and timeout < 0:
+            raise ValueError("timeout must be seconds, 0 or more, or None")
+        self._join_loop()
+        scope = asyncio.timeout(timeout)
+        ended = asyncio.get_running_loop().create_future()
+        try:
+            async with scope:
+                self._calls[scope] = ended
+                yield
+        except TimeoutError:
+            if scope.expired():
+                raise _Ended from None
+            raise
+        finally:
+            self._calls.pop(scope, None)
+            ended.set_result(None)
+
+    @asynccontextmanager
+    async def _accounting(
+        self,
+        operation: str,
+        table_name: str,
+        told: Callable[[], str],
+        view: Callable[[], dict[str, Any]],
+        timeout: float | None,
+    ) -> AsyncIterator[None]:
+        """A batch call: however it ends before its time, the error carries the account."""
+        try:
+            async with self._under_way(timeout):
+                yield
+        except _Ended:
+            if self._closed:
+                raise ClientClosed(
+                    f"{operation} on {table_name!r}: the client was closed, {told()}."
+                    " The account is in error.response",
+                    view(),
+                ) from None
+            raise BatchTimeout(
+                f"{operation} on {table_name!r}: the timeout of {timeout:g} s passed, {told()}."
+                " The account is in error.response",
+                view(),
+            ) from None
+        except (ServiceError, WireError) as error:
+            raise _batch_error(operation, table_name, told, view, error) from error
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        """A single-item call."""
+        try:
+            async with self._under_way(None):
+                yield
+        except _Ended:
+            raise ClientClosed("the client was closed during the call") from None
+
+    def _join_loop(self) -> Lease:
+        loop = asyncio.get_running_loop()
+        if self._lease is not None and self._lease.loop is not loop:
+            if not self._lease.loop.is_closed():
+                raise RuntimeError(_ANOTHER_LOOP)
+            self._lease.abandon()
+            self._lease = None
+        if self._lease is None:
+            self._lease = Lease(self, self._settings)
+        return self._lease
+
+    async def _engine(self) -> Dispatcher:
+        return await self._join_loop().dispatcher()
+
+    def _meter(self) -> Meter:
+        return Meter(_now())
+
+    def _key_encoder(self, schema: KeySchema | None) -> Callable[[Any], bytes]:
+        return lambda key: codec.encode_key(key, schema, self._serialize)
+
+    def _item_encoder(self, schema: KeySchema | None) -> Callable[[Any], tuple[bytes, bytes]]:
+        return lambda item: codec.encode_item(item, schema, self._serialize)
+
+    def _expressions(
+        self, names: Mapping[str, str] | None, values: Mapping[str, Any] | None
+    ) -> Expressions:
+        return intake.encode_one(
+            values,
+            lambda values: Expressions(names, values, self._serialize),
+            "expression_attribute_values",
+        )
+
+    def _known_schema(self, engine: Dispatcher, table_name: str) -> KeySchema | None:
+        return self._key_names.get(table_name) or engine.schemas.get(table_name)
+
+    async def _encode_writes(
+        self,
+        engine: Dispatcher,
+        table_name: str,
+        items: list[Any],
+        operation: str,
+        retry: Retry,
+        meter: Meter,
+    ) -> tuple[KeySchema, list[tuple[bytes, bytes]]]:
+        """The fragments and key identities of a batch's writes, with the schema they follow."""
+        schema = self._known_schema(engine, table_name)
+        if operation == "delete":
+            if schema is None:
+                first = intake.encode_one(
+                    items[0], lambda item: intake.unwrapped(item, operation), "key"
+                )
+                schema = intake.schema_of_first([first], self._serialize)
+            encode_key = self._key_encoder(schema)
+
+            def encode(item: Any) -> tuple[bytes, bytes]:
+                key = encode_key(intake.unwrapped(item, operation))
+                return key, key
+
+            return schema, await intake.encode_all(items, encode, "key")
+
+        async def encode_with(known: KeySchema | None) -> list[tuple[bytes, bytes]]:
+            encode_item = self._item_encoder(known)
+            return await intake.encode_all(
+                items, lambda item: encode_item(intake.unwrapped(item, operation)), "item"
+            )
+
+        if schema is None:
+            # What can be refused without the key names is refused before anything is sent.
+            await encode_with(None)
+            schema = await self._describe(engine, table_name, retry, meter)
+        return schema, await encode_with(schema)
+
+    async def _describe(
+        self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter
+    ) -> KeySchema:
+        """Ask DynamoDB for the table's key names, once for all who need them."""
+        async with engine.schemas.turn(table_name):
+            known = engine.schemas.get(table_name)
+            if known is not None:
+                return known
+            body = describe_body(table_name)
+            request = Request("DescribeTable", table_name, body)
+            try:
+                answer, _ = await engine.single(request, "read", retry=retry, meter=meter)
+                schema = KeySchema.from_description(answer.get("Table", {}))
+            except AccessDenied as error:
+                if error.code not in ("AccessDeniedException", "AccessDenied", "NotAuthorized"):
+                    raise
+                raise KeyNamesUnknown(table_name) from error
+            except codec.Malformed as error:
+                raise _malformed("DescribeTable", error.reason) from None
+            engine.schemas.describe(table_name, schema)
+            return schema
+
+    async def _single(
+        self,
+        engine: Dispatcher,
+        operation: str,
+        table_name: str,
+        body: bytes,
+        retry: Retry | None,
+    ) -> dict[str, Any]:
+        """Send one request that is no batch; its answer, with ``Metrics``."""
+        meter = self._meter()
+        direction: Literal["read", "write"] = (
+            "read" if operation in ("GetItem", "Query") else "write"
+        )
+        request = Request(operation, table_name, body)
+        try:
+            answer, _ = await engine.single(
+                request, direction, retry=retry or self._retry, meter=meter
+            )
+        except ServiceError as error:
+            engine.forget_if_stale(table_name, error)
+            if error.code == "ConditionalCheckFailedException":
+                raise ConditionFailed(
+                    table_name,
+                    operation=operation,
+                    after_retry=error.ambiguous,
+                    request_id=error.request_id,
+                ) from error
+            raise
+        answer["Metrics"] = meter.as_answer(_now())
+        return answer
+
+    def _shaped(self, answer: dict[str, Any], member: str) -> dict[str, Any]:
+        shaped: dict[str, Any] = {}
+        # Attributes that a projection leaves nothing of are an item, too: {}.
+        if answer.get(member) is not None:
+            shaped[member] = self._decoded(member, answer[member])
+        shaped["Metrics"] = answer["Metrics"]
+        if "ConsumedCapacity" in answer:
+            shaped["ConsumedCapacity"] = answer["ConsumedCapacity"]
+        return shaped
+
+    def _decoded(self, operation: str, attributes: Any) -> Item:
+        try:
+            return codec.decode_item(attributes, self._numbers)
+        except codec.Malformed as error:
+            raise _malformed(operation, error.reason) from None
+
+
+_ANOTHER_LOOP = (
+    "this DynamoDB() is in use on another event loop that is still open: make one for each loop"
+)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _malformed(operation: str, reason: str) -> WireError:
+    return WireError(f"malformed answer: {reason}", operation=operation)
+
+
+def _checked_retry(retry: Retry | None) -> Retry | None:
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"retry must be an aiobatch.Retry, not {type(retry).__name__}")
+    return retry
+
+
+def _checked_capacity(capacity: Capacity | None) -> Capacity | None:
+    if capacity not in (None, "NONE", "TOTAL", "INDEXES"):
+        raise ValueError(
+            f'return_consumed_capacity must be "NONE", "TOTAL" or "INDEXES", not {capacity!r}'
+        )
+    return capacity
+
+
+def _capacity_to_ask_for(wanted: Capacity | None, needed: bool) -> Capacity:
+    if wanted in (None, "NONE"):
+        return "TOTAL" if needed else "NONE"
+    return wanted
+
+
+def _with_capacity(
+    answer: dict[str, Any], meter: Meter, capacity: Capacity | None
+) -> dict[str, Any]:
+    if capacity in ("TOTAL", "INDEXES"):
+        answer["ConsumedCapacity"] = list(meter.capacity.values())
+    return answer
+
+
+def _refuse(unsupported: Mapping[str, object]) -> None:
+    for name in unsupported:
+        plain = name.replace("_", "").lower()
+        if plain in ("failifexists", "expected") or "condition" in plain or "expression" in plain:
+            raise ValueError(f"{name} is not for batches. {_UNSUPPORTED_IN_BATCHES}")
+        raise TypeError(f"batch_write_item() got an unexpected keyword argument {name!r}")
+
+
+def _raise_if_due(
+    operation: str,
+    table_name: str,
+    call: BatchCall,
+    told: Callable[[], str],
+    view: Callable[[], dict[str, Any]],
+) -> None:
+    if call.must_raise:
+        raise _batch_error(operation, table_name, told, view, call.cause) from call.cause
+
+
+def _batch_error(
+    operation: str,
+    table_name: str,
+    told: Callable[[], str],
+    view: Callable[[], dict[str, Any]],
+    cause: Exception | None,
+) -> BatchError:
+    # Only our own errors are known to quote no item.
+    text = str(cause) if isinstance(cause, ServiceError | WireError) else type(cause).__name__
+    return BatchError(
+        f"{operation} on {table_name!r}: {told()}. Cause: {text}. The account is in error.response",
+        view(),
+    )

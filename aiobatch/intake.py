@@ -1,0 +1,109 @@
+"""The caller's values on their way in: checked and encoded, a slice of them a turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+from typing import Any, TypeVar
+
+from aiobatch import codec
+from aiobatch.codec import KeySchema
+from aiobatch.engine.dispatch import LOOP_SLICE
+from aiobatch.errors import InvalidItem
+
+__all__ = [
+    "as_list",
+    "check_table_name",
+    "encode_all",
+    "encode_one",
+    "schema_of_first",
+    "unwrapped",
+]
+
+EncodedT = TypeVar("EncodedT")
+
+
+def check_table_name(table_name: str) -> None:
+    """Raise unless this can be a table's name or ARN."""
+    if not isinstance(table_name, str):
+        raise TypeError(f"table_name must be a str, not {type(table_name).__name__}")
+    if not table_name:
+        raise ValueError("table_name is empty: give the table's name or its ARN")
+
+
+def as_list(values: Iterable[Any], what: str) -> list[Any]:
+    """The caller's values, or a TypeError for what looks like values but is not."""
+    if isinstance(values, Mapping | str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(
+            f"{what} must be an iterable of {what}, not {type(values).__name__}:"
+            " put a single one into a list"
+        )
+    return list(values)
+
+
+def unwrapped(value: Any, operation: str) -> Any:
+    """The item or key inside boto3's ``{"PutRequest": {"Item": ...}}``, or the value itself.
+
+    Raises:
+        codec.Refusal: it is wrapped as the other operation.
+    """
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return value
+    (name,) = value
+    inner, wanted = {
+        "PutRequest": ("Item", "put"),
+        "DeleteRequest": ("Key", "delete"),
+    }.get(name, (None, None))
+    request = value[name]
+    if inner is None or not isinstance(request, Mapping) or set(request) != {inner}:
+        return value
+    if wanted != operation:
+        raise codec.Refusal(f"is a {name} in a call with operation={operation!r}")
+    return request[inner]
+
+
+async def encode_all(
+    values: Iterable[Any], encode: Callable[[Any], EncodedT], what: str
+) -> list[EncodedT]:
+    """Encode each value, letting the loop go in between.
+
+    Raises:
+        InvalidItem: DynamoDB would refuse one of them; it tells which, where and why.
+    """
+    encoded: list[EncodedT] = []
+    began = perf_counter()
+    for index, value in enumerate(values):
+        try:
+            encoded.append(encode(value))
+        except codec.Refusal as refusal:
+            raise InvalidItem(index, refusal.path, refusal.reason, what=what) from refusal.__cause__
+        if perf_counter() - began > LOOP_SLICE:
+            await asyncio.sleep(0)
+            began = perf_counter()
+    return encoded
+
+
+def encode_one(value: Any, encode: Callable[[Any], EncodedT], what: str) -> EncodedT:
+    """Encode the value of a single-item call.
+
+    Raises:
+        InvalidItem: DynamoDB would refuse it.
+    """
+    try:
+        return encode(value)
+    except codec.Refusal as refusal:
+        raise InvalidItem(None, refusal.path, refusal.reason, what=what) from refusal.__cause__
+
+
+def schema_of_first(keys: list[Any], serialize: codec.Serialize | None) -> KeySchema:
+    """The key schema that the first key of a call shows, where none is known.
+
+    Raises:
+        InvalidItem: the first key is none.
+    """
+    try:
+        codec.encode_key(keys[0], None, serialize)
+        return KeySchema.from_key(keys[0], serialize)
+    except codec.Refusal as refusal:
+        raise InvalidItem(0, refusal.path, refusal.reason, what="key") from refusal.__cause__

@@ -1,0 +1,169 @@
+"""Users' code as a type checker sees it. Nothing here runs; `mypy --strict` reads it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, assert_type
+
+from botocore.config import Config
+
+import aiobatch
+from aiobatch import (
+    BatchError,
+    BatchGetResponse,
+    BatchTimeout,
+    BatchWriteResponse,
+    ConditionFailed,
+    DynamoDB,
+    InvalidItem,
+    Item,
+    ItemResponse,
+    Metrics,
+    OrderedBatchGetResponse,
+    RejectedEntry,
+    Retry,
+    ServiceError,
+    WriteResponse,
+)
+
+
+@dataclass
+class User:
+    pk: str
+
+
+def making() -> None:
+    DynamoDB()
+    DynamoDB(
+        region_name="eu-west-1",
+        endpoint_url="http://127.0.0.1:8000",
+        config=Config(read_timeout=5),
+        max_concurrency=8,
+        retry=Retry(max_retries=3, jitter=1.0),
+        numbers="strict",
+        max_read_units=100,
+        max_write_units=0.5,
+        key_names={"users": ("pk",), "orders": ("customer", "number")},
+        wire="aiobotocore",
+        serialize=str,
+    )
+    assert_type(Retry.patient(), Retry)
+
+
+async def opening() -> None:
+    async with DynamoDB() as db:
+        assert_type(db, DynamoDB)
+    await db.aclose()
+
+
+async def reading(db: DynamoDB, keys: Iterator[dict[str, str]], flag: bool) -> None:
+    plain = await db.batch_get_item([{"pk": "a"}], "users")
+    assert_type(plain, BatchGetResponse)
+    assert_type(plain["Items"], list[Item])
+    assert_type(plain["Items"][0], dict[str, Any])
+    assert_type(plain["Count"], int)
+    assert_type(plain["MissingKeys"], list[Any])
+    assert_type(plain["UnprocessedKeys"], list[Any])
+    assert_type(plain["Metrics"], Metrics)
+    assert_type(plain["Metrics"]["seconds"], float)
+    assert_type(plain.get("RejectedKeys"), list[RejectedEntry] | None)
+    assert_type(plain.get("ConsumedCapacity"), list[dict[str, Any]] | None)
+
+    ordered = await db.batch_get_item(keys, "users", ordered=True)
+    assert_type(ordered, OrderedBatchGetResponse)
+    assert_type(ordered["Items"], list[dict[str, Any] | None])
+
+    unordered = await db.batch_get_item(keys, "users", ordered=False)
+    assert_type(unordered, BatchGetResponse)
+
+    # Whether it is ordered is only known at run time.
+    either = await db.batch_get_item(keys, "users", ordered=flag)
+    assert_type(either, BatchGetResponse | OrderedBatchGetResponse)
+
+    again = await db.batch_get_item(
+        plain["UnprocessedKeys"],
+        "users",
+        projection_expression="pk, #n",
+        expression_attribute_names={"#n": "name"},
+        consistent_read=True,
+        return_consumed_capacity="TOTAL",
+        retry=Retry(),
+        timeout=1.5,
+    )
+    assert_type(again, BatchGetResponse)
+
+
+async def writing(db: DynamoDB) -> None:
+    written = await db.batch_write_item([{"pk": "a", "price": Decimal("1.5")}], "users")
+    assert_type(written, BatchWriteResponse)
+    assert_type(written["ProcessedCount"], int)
+    assert_type(written["UnprocessedItems"], list[Any])
+    assert_type(written.get("UnknownItems"), list[Any] | None)
+    assert_type(written.get("RejectedItems"), list[RejectedEntry] | None)
+    await db.batch_write_item((User(str(n)) for n in range(3)), "users")
+    await db.batch_write_item([{"pk": "a"}], "users", operation="delete", timeout=3)
+    await db.batch_write_item(written["UnprocessedItems"], "users", operation="put")
+
+
+async def single_items(db: DynamoDB) -> None:
+    found = await db.get({"pk": "a"}, "users", consistent_read=True)
+    assert_type(found, ItemResponse)
+    assert_type(found.get("Item"), dict[str, Any] | None)
+    saved = await db.save({"pk": "a"}, "users", fail_if_exists=True)
+    assert_type(saved, WriteResponse)
+    await db.save(
+        User("a"),
+        "users",
+        condition_expression="#v = :v",
+        expression_attribute_names={"#v": "version"},
+        expression_attribute_values={":v": 1},
+        return_values="ALL_OLD",
+    )
+    deleted = await db.delete({"pk": "a"}, "users")
+    assert_type(deleted.get("Attributes"), dict[str, Any] | None)
+
+
+async def querying(db: DynamoDB) -> AsyncIterator[str]:
+    query = db.query("users", "pk = :pk", expression_attribute_values={":pk": "a"}, limit=5)
+    async for item in query:
+        assert_type(item, dict[str, Any])
+        yield item["sk"]
+    await query.aclose()
+    listed = [
+        item
+        async for item in db.query(
+            "users", "pk = :pk", expression_attribute_values={":pk": "a"}, ascending=False
+        )
+    ]
+    assert_type(listed, list[dict[str, Any]])
+
+
+async def failing(db: DynamoDB) -> None:
+    try:
+        await db.batch_write_item([], "users")
+    except InvalidItem as error:
+        assert_type(error.index, int | None)
+        assert_type(error.path, str)
+        assert_type(error.reason, str)
+    except BatchTimeout as error:
+        assert_type(error.cause, BaseException | None)
+    except BatchError as error:
+        print(error.response["ProcessedCount"])
+        if isinstance(error.cause, ServiceError):
+            assert_type(error.cause.code, str)
+            assert_type(error.cause.status, int)
+            assert_type(error.cause.request_id, str | None)
+            assert_type(error.cause.throttling_reasons, list[dict[str, Any]])
+    except ConditionFailed as error:
+        assert_type(error.after_retry, bool)
+    except aiobatch.AiobatchError:
+        raise
+
+
+async def together(db: DynamoDB) -> None:
+    async with asyncio.TaskGroup() as group:
+        read = group.create_task(db.batch_get_item([{"pk": "a"}], "users"))
+        written = group.create_task(db.batch_write_item([{"pk": "a"}], "users"))
+    assert_type(read.result(), BatchGetResponse)
+    assert_type(written.result(), BatchWriteResponse)

@@ -1,0 +1,63 @@
+"""Wrong uses, each of which a type checker must refuse.
+
+An `ignore` that hides no error is an error itself: `warn_unused_ignores` is a part of `--strict`.
+"""
+
+from aiobatch import DynamoDB, Retry
+
+
+def making() -> None:
+    DynamoDB("eu-west-1")  # type: ignore[call-arg]
+    DynamoDB(region="eu-west-1")  # type: ignore[call-arg]
+    DynamoDB(numbers="float")  # type: ignore[arg-type]
+    DynamoDB(wire="copper")  # type: ignore[arg-type]
+    DynamoDB(max_concurrency="16")  # type: ignore[arg-type]
+    DynamoDB(retry=5)  # type: ignore[arg-type]
+    DynamoDB(key_names={"users": "pk"})  # type: ignore[dict-item]
+    DynamoDB(config={"read_timeout": 5})  # type: ignore[arg-type]
+    Retry(3)  # type: ignore[call-arg]
+    Retry(on_progress="keep")  # type: ignore[arg-type]
+    Retry().max_retries = 7  # type: ignore[misc]
+
+
+async def reading(db: DynamoDB) -> None:
+    await db.batch_get_item("users", [{"pk": "a"}])  # type: ignore[call-overload]
+    await db.batch_get_item([{"pk": "a"}])  # type: ignore[call-overload]
+    await db.batch_get_item([{"pk": "a"}], "users", True)  # type: ignore[call-overload]
+    await db.batch_get_item([], "users", filter_expression="a")  # type: ignore[call-overload]
+    await db.batch_get_item([], "users", timeout="5")  # type: ignore[call-overload]
+    await db.batch_get_item(None, "users")  # type: ignore[call-overload]
+    await db.batch_get_item([], "users", return_consumed_capacity="ALL")  # type: ignore[call-overload]
+    plain = await db.batch_get_item([{"pk": "a"}], "users")
+    plain["Responses"]  # type: ignore[typeddict-item]
+    plain["UnknownItems"]  # type: ignore[typeddict-item]
+    ordered = await db.batch_get_item([{"pk": "a"}], "users", ordered=True)
+    # It may be None.
+    ordered["Items"][0]["pk"]  # type: ignore[index]
+    db.batch_get_item([], "users")  # type: ignore[unused-coroutine]
+
+
+async def writing(db: DynamoDB) -> None:
+    await db.batch_write_item([], "users", operation="update")  # type: ignore[arg-type]
+    await db.batch_write_item([], "users", "delete")  # type: ignore[call-arg]
+    await db.batch_write_item([], "users", condition_expression="a = b")  # type: ignore[arg-type]
+    await db.batch_write_item([], "users", fail_if_exists=True)  # type: ignore[arg-type]
+    await db.batch_write_item(None, "users")  # type: ignore[arg-type]
+    written = await db.batch_write_item([], "users")
+    written["Items"]  # type: ignore[typeddict-item]
+
+
+async def single_items(db: DynamoDB) -> None:
+    await db.get({"pk": "a"})  # type: ignore[call-arg]
+    await db.get({"pk": "a"}, "users", ordered=True)  # type: ignore[call-arg]
+    await db.save({"pk": "a"}, "users", True)  # type: ignore[call-arg]
+    await db.save({"pk": "a"}, "users", return_values="ALL_NEW")  # type: ignore[arg-type]
+    await db.delete({"pk": "a"}, "users", fail_if_exists=True)  # type: ignore[call-arg]
+
+
+async def querying(db: DynamoDB) -> None:
+    values = {":pk": "a"}
+    await db.query("users", "pk = :pk", expression_attribute_values=values)  # type: ignore[misc]
+    db.query("users", "pk = :pk")  # type: ignore[call-arg]
+    for _ in db.query("users", "a", expression_attribute_values=values):  # type: ignore[attr-defined]
+        pass
