@@ -1,0 +1,86 @@
+"""A load through every fault at once: nothing is lost and nothing is counted twice."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aiobatch import DynamoDB, Retry, codec
+from aiobatch.testing import FakeWire, Fault, FaultProxy
+from tests.backends import Backend
+from tests.conftest import TableFactory
+from tests.faults.soak import SUDDEN_FAULTS, SoakReport, soak
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+def assert_right(report: SoakReport) -> None:
+    assert report.wrong[:10] == []
+    # It went through all that it can go through, else it proves nothing.
+    assert {"processed", "unprocessed", "unknown", "found", "missing"} <= report.entries.keys()
+    assert all(report.entries[fate] for fate in ("processed", "unprocessed", "unknown", "found"))
+
+
+async def fake_soak(seed: int, items: int, **settings: Any) -> SoakReport:
+    wire = FakeWire({"things": ("pk",)}, seed=seed, max_concurrency=64)
+
+    async def read_back() -> dict[str, dict[str, Any]]:
+        return {item["pk"]: item for item in wire.items("things")}
+
+    async with DynamoDB(wire=wire, max_concurrency=16) as db:
+        report = await soak(db, wire, "things", read_back, items=items, seed=seed, **settings)
+    assert wire.in_flight == 0
+    return report
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(5))
+async def test_nothing_is_lost_on_a_fake_wire(seed: int) -> None:
+    assert_right(await fake_soak(seed, 5000))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(3))
+async def test_nothing_is_lost_where_calls_time_out(seed: int) -> None:
+    report = await fake_soak(seed, 3000, timeouts=0.5)
+    assert_right(report)
+    assert report.calls["BatchTimeout"]
+
+
+async def scan(client: "DynamoDBClient", table: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    async for page in pages:
+        for item in page["Items"]:
+            plain = codec.decode_item(item, "native")
+            found[plain["pk"]] = plain
+    return found
+
+
+async def test_nothing_is_lost_through_a_proxy(
+    backend: Backend, raw_client: "DynamoDBClient", table: TableFactory
+) -> None:
+    name = await table()
+    async with (
+        FaultProxy(backend.endpoint_url, seed=1) as proxy,
+        DynamoDB(endpoint_url=proxy.endpoint_url) as db,
+        asyncio.timeout(120),
+    ):
+        report = await soak(
+            db,
+            proxy,
+            name,
+            lambda: scan(raw_client, name),
+            items=2000,
+            seed=1,
+            faults=SUDDEN_FAULTS,
+            retries=(
+                Retry(max_retries=0),
+                Retry(max_retries=2, base_delay=0.0),
+                Retry(max_retries=20, base_delay=0.0, on_progress="refund"),
+            ),
+        )
+    assert_right(report)
+    assert proxy.in_flight == 0
+    assert report.faults[str(Fault.reset_after())]
