@@ -18,15 +18,19 @@ from aiobatch.testing.script import Faulty
 Item = dict[str, Any]
 Contents = Mapping[str, Item]
 
-# Everything that a request can meet on a socket without a wait; none that ends a call for good.
-SUDDEN_FAULTS: dict[Fault, float] = {
-    Fault.partial(0.3): 0.10,
-    Fault.partial(0.9): 0.05,
+# Each of these slows the client down, as it should; in real time a test would wait for it, so on a
+# socket each is met a few times only.
+SLOWING_FAULTS: dict[Fault, float] = {
     Fault.throttle(): 0.05,
     Fault.throttling_exception(): 0.02,
     Fault.request_limit(): 0.02,
-    Fault.hot_key_range(): 0.02,
     Fault.write_conflict(): 0.01,
+}
+# Everything else that a request can meet without a wait; none that ends a call for good.
+SUDDEN_FAULTS: dict[Fault, float] = {
+    Fault.partial(0.3): 0.10,
+    Fault.partial(0.9): 0.05,
+    Fault.hot_key_range(): 0.05,
     Fault.internal_error(): 0.02,
     Fault.internal_error(executed=True): 0.02,
     Fault.unavailable(): 0.02,
@@ -52,6 +56,7 @@ SUDDEN_FAULTS: dict[Fault, float] = {
 }
 # With those that only a timeout ends: for virtual time.
 ALL_FAULTS: dict[Fault, float] = {
+    **SLOWING_FAULTS,
     **SUDDEN_FAULTS,
     Fault.silence(): 0.005,
     Fault.silence(executed=True): 0.005,
@@ -99,6 +104,7 @@ async def soak(
     items: int,
     seed: int,
     faults: Mapping[Fault, float] = ALL_FAULTS,
+    first: Sequence[Fault] = (),
     retries: Sequence[Retry] = RETRIES,
     largest_call: int = 400,
     calls_at_once: int = 8,
@@ -116,6 +122,7 @@ async def soak(
         items: how many keys.
         seed: for everything that is drawn.
         faults: with their probabilities.
+        first: what the first requests of each phase meet.
         retries: the policies of calls, in turn.
         largest_call: the most entries of a call.
         calls_at_once: how many calls are under way.
@@ -134,6 +141,7 @@ async def soak(
     @asynccontextmanager
     async def trouble(phase: int) -> AsyncIterator[None]:
         faulty.always(Fault.validation(), operation="BatchWriteItem", entry=is_poisoned)
+        faulty.script(first)
         faulty.randomly(faults, seed=seed * 10 + phase)
         seen = len(faulty.requests)
         yield
