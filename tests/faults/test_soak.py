@@ -73,6 +73,7 @@ async def test_nothing_is_lost_through_a_proxy(
             name,
             lambda: scan(raw_client, name),
             items=800,
+            largest_call=60,
             seed=1,
             faults=SUDDEN_FAULTS,
             first=tuple(SLOWING_FAULTS),
