@@ -57,6 +57,16 @@ def test_an_owner_can_come_back_after_it_was_dropped() -> None:
     assert list(queue.pop_due(2.0)) == [("call", [2])]
 
 
+def test_who_came_first_in_a_tick_goes_first() -> None:
+    queue: BackoffQueue[str] = BackoffQueue()
+    queue.push("early", [1], 1.0)
+    assert list(queue.pop_due(1.0)) == [("early", [1])]
+    queue.push("late", [2], 2.0)
+    queue.push("early", [3], 2.0)
+    queue.push("late", [4], 2.0)
+    assert list(queue.pop_due(2.0)) == [("late", [2, 4]), ("early", [3])]
+
+
 @pytest.mark.looptime
 async def test_the_coroutine_wakes_each_within_its_tick() -> None:
     loop = asyncio.get_running_loop()
