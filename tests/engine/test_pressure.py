@@ -219,6 +219,100 @@ async def test_a_ceiling_in_capacity_units_holds() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_ceiling_is_not_charged_for_what_was_refused() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)})
+    wire.script([Fault.hot_key_range()] * 4)
+    async with DynamoDB(wire=wire, max_write_units=25) as db:
+        began = loop.time()
+        answer = await db.batch_write_item(
+            [{"pk": str(n)} for n in range(25)], "users", operation="delete"
+        )
+    assert answer["ProcessedCount"] == 25
+    # The waits of the schedule; four seconds more if each refusal had cost 25 units.
+    assert 1.5 <= loop.time() - began <= 1.6
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_is_not_charged_for_what_never_left() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",), "busy": ("pk",)})
+    wire.always(Fault.latency(0.5), table="busy")
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_write_units=10)
+    holder = asyncio.create_task(dispatcher.run(get_call("busy", 1)))
+    await asyncio.sleep(0.01)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await dispatcher.run(delete_call("users", 25))
+    await holder
+    began = loop.time()
+    await dispatcher.run(delete_call("users", 25))
+    assert loop.time() - began <= 0.001
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_leftovers_that_join_a_request_late_are_charged_too() -> None:
+    governor = Governor(100.0)
+    guess = await governor.admit(1)
+    assert governor.amend(1, 300, guess) == 300.0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await governor.admit(1)
+    assert loop.time() - began == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_counts_what_single_items_consume() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)}, record_bodies=True)
+    wire.put("users", [{"pk": "large", "v": "x" * 39_000}])
+    async with DynamoDB(wire=wire, max_read_units=10, max_write_units=10) as db:
+        for direction in ("read", "write"):
+            began = loop.time()
+            for _ in range(10):
+                if direction == "read":
+                    answer = await db.get({"pk": "large"}, "users", consistent_read=True)
+                else:
+                    await db.save({"pk": "other", "v": "x" * 9_900}, "users")
+            assert "ConsumedCapacity" not in answer
+            # Ten units each, of which the first ten are there at the start.
+            assert 8.0 <= loop.time() - began <= 9.1
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_counts_what_the_pages_of_a_query_consume() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk", "sk")})
+    wire.put("users", [{"pk": "p", "sk": f"{n:03}", "v": "x" * 40_000} for n in range(100)])
+    began = loop.time()
+    async with DynamoDB(wire=wire, max_read_units=100) as db:
+        values = {":p": "p"}
+        read = [
+            item
+            async for item in db.query(
+                "users", "pk = :p", expression_attribute_values=values, consistent_read=True
+            )
+        ]
+        await db.get({"pk": "p", "sk": "000"}, "users")
+    assert len(read) == 100
+    # 1,000 units at 100 a second, and what was there at the start.
+    assert 8.5 <= loop.time() - began <= 9.6
+
+
+@pytest.mark.looptime
+async def test_describing_a_table_leaves_its_pace_alone() -> None:
+    wire = FakeWire({"users": ("pk",)})
+    wire.script([Fault.throttle("ThrottlingException")] * 3, operation="DescribeTable")
+    async with DynamoDB(wire=wire) as db:
+        await db.save({"pk": "a"}, "users", fail_if_exists=True)
+        engine = await db._engine()
+        assert engine.governor("users", "read").pace.rate is None
+        assert engine.governor("users", "write").pace.rate is None
+
+
+@pytest.mark.looptime
 async def test_a_hot_key_range_leaves_the_tables_rate_alone() -> None:
     wire = FakeWire({"users": ("pk",)})
     wire.script([Fault.throttle(reason="TableWriteKeyRangeThroughputExceeded")])
