@@ -54,6 +54,17 @@ test-low: $(BACKENDS) .venv-low/.installed ## The suite with aioboto3 15.5 and a
 	@echo "== suite, old end of the dependency range (.venv-low)"
 	@.venv-low/bin/python -m pytest $(PYTEST_ARGS) </dev/null
 
+.PHONY: throttled
+throttled: .venv/.installed ## How close a client comes to what throttled tables let through
+	@.venv/bin/python -m benchmarks.throttled </dev/null
+
+# SOAK_ITEMS and SOAK_SEEDS make it smaller or larger.
+SOAK_ITEMS ?= 200000
+SOAK_SEEDS ?= 20
+.PHONY: soak
+soak: $(BACKENDS) .venv/.installed ## Loads through every fault at once, their accounts compared with the table
+	@.venv/bin/python -m tests.faults.soak --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
+
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
 	@.venv/bin/ruff check .

@@ -1,7 +1,6 @@
 """Slots, pace and unit budgets; how much a throttled table is asked for, on virtual time."""
 
 import asyncio
-import random
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from aiobatch import DynamoDB, Retry
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.pressure import Governor, Pace, Slots, UnitBudget
 from aiobatch.testing import FakeWire, Fault
+from benchmarks.throttled import LEAST_GOODPUT, MOST_REQUESTS, throttled
 from tests.engine.calls import delete_call, get_call
 
 LATENCY = 0.005
@@ -183,22 +183,28 @@ async def test_who_waits_for_the_pace_goes_in_turn() -> None:
 # ---------------------------------------------------------------------- throttled tables
 
 
-@pytest.mark.looptime
-@pytest.mark.parametrize("burst", [0.1, 1.0])
-async def test_a_throttled_table_is_neither_starved_nor_hammered(burst: float) -> None:
-    rate, seconds = 500, 30.0
-    wire = FakeWire({"users": ("pk",)}, seed=1)
-    wire.always(Fault.latency(LATENCY))
-    wire.limit("users", write=rate, burst=burst)
-    dispatcher = Dispatcher(wire, max_concurrency=16, draw=random.Random(1).random)
-    call = delete_call("users", int(rate * seconds * 1.5), Retry.patient())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await dispatcher.run(call)
-    await dispatcher.aclose()
-    accepted = wire.taken("users", "write")
-    assert accepted >= 0.9 * rate * seconds
-    assert call.meter.requests <= 1.6 * accepted / 25
+@pytest.mark.looptime(noop_cycles=0)
+@pytest.mark.parametrize(
+    ("rate", "seconds", "burst"),
+    # `make throttled` has 30 seconds of the last one, too.
+    [(500, 30.0, 0.1), (500, 30.0, 1.0), (2_000, 30.0, 1.0), (10_000, 5.0, 1.0)],
+)
+async def test_a_throttled_table_is_neither_starved_nor_hammered(
+    rate: int, seconds: float, burst: float
+) -> None:
+    run = await throttled(rate, seconds, burst=burst)
+    assert run.goodput >= LEAST_GOODPUT
+    assert run.requests_by_least <= MOST_REQUESTS
+
+
+@pytest.mark.looptime(noop_cycles=0)
+@pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.parametrize("rate", [2, 5, 20, 100])
+async def test_a_very_slow_table_is_neither_starved_nor_hammered(rate: int, reads: bool) -> None:
+    run = await throttled(rate, 120.0 if rate < 100 else 30.0, reads=reads)
+    assert run.goodput >= LEAST_GOODPUT
+    # It never has a full request's worth, so what counts is how often it is asked.
+    assert run.requests <= 8.0 * run.seconds
 
 
 @pytest.mark.looptime
