@@ -11,7 +11,7 @@ ResultT = TypeVar("ResultT")
 
 def on_virtual_time(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run ``work`` on a loop of its own, where waiting takes no time."""
-    loop = looptime.patch_event_loop(asyncio.new_event_loop(), noop_cycles=0)
+    loop = looptime.patch_event_loop(asyncio.SelectorEventLoop(), noop_cycles=0)
     try:
         result: ResultT = loop.run_until_complete(work)
         return result
