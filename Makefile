@@ -58,12 +58,12 @@ test-low: $(BACKENDS) .venv-low/.installed ## The suite with aioboto3 15.5 and a
 throttled: .venv/.installed ## How close a client comes to what throttled tables let through
 	@.venv/bin/python -m benchmarks.throttled </dev/null
 
-# SOAK_ITEMS and SOAK_SEEDS make it smaller or larger.
+# SOAK_ITEMS and SOAK_SEEDS make it smaller or larger. One seed of 200,000 takes a minute or so.
 SOAK_ITEMS ?= 200000
 SOAK_SEEDS ?= 20
 .PHONY: soak
 soak: $(BACKENDS) .venv/.installed ## Loads through every fault at once, their accounts compared with the table
-	@.venv/bin/python -m tests.faults.soak --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
+	@.venv/bin/python -m tests.faults.command --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
 
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
