@@ -109,7 +109,7 @@ async def test_cut_off_at_any_moment_with_its_account(kind: str, how: str) -> No
             await asyncio.sleep(at)
             await db.aclose()
             assert task.done()
-        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        outcome: Any = (await asyncio.gather(task, return_exceptions=True))[0]
         if isinstance(outcome, BatchError | ClientClosed):
             answer: Any = outcome.response
         else:

@@ -252,7 +252,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 60))
     def poison(self, number: int) -> None:
         def is_poisoned(entry: Entry) -> bool:
-            return entry.value["pk"] == {"S": f"{number:03}"}
+            return bool(entry.value["pk"] == {"S": f"{number:03}"})
 
         self.wire.always(Fault.validation(), entry=is_poisoned, table="users")
 

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aiobatch import DynamoDB, Retry
 from aiobatch.engine.dispatch import Dispatcher
+from aiobatch.engine.ledger import State
 from aiobatch.engine.pressure import Governor, Pace, Slots, UnitBudget
 from aiobatch.testing import FakeWire, Fault
 from benchmarks.throttled import LEAST_GOODPUT, MOST_REQUESTS, throttled
@@ -326,3 +328,153 @@ async def test_a_hot_key_range_leaves_the_tables_rate_alone() -> None:
     await dispatcher.run(delete_call("users", 25))
     assert dispatcher.governor("users", "write").pace.rate is None
     await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_small_call_has_its_turn_on_a_throttled_table() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)})
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("users", write=500)
+    dispatcher = Dispatcher(wire, max_concurrency=16)
+    bulk = asyncio.create_task(dispatcher.run(delete_call("users", 100_000, Retry.patient())))
+    await asyncio.sleep(20.0)
+    for _ in range(20):
+        began = loop.time()
+        call = delete_call("users", 10, Retry(base_delay=0.01))
+        await dispatcher.run(call)
+        assert call.ledger.counts()[State.PROCESSED] == 10
+        # Its turn comes after one request of the load, which takes the table 50 ms; a leftover of
+        # its own waits a little more.
+        assert loop.time() - began <= 0.4
+    bulk.cancel()
+    await asyncio.gather(bulk, return_exceptions=True)
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_turns_hold_when_the_pace_appears_while_requests_wait() -> None:
+    wire = FakeWire({"users": ("pk",)}, record_bodies=True)
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("users", write=100, burst=0.3)
+    dispatcher = Dispatcher(wire, max_concurrency=2)
+    ended: list[int] = []
+
+    async def run(number: int) -> None:
+        await dispatcher.run(delete_call("users", 100, Retry.patient()))
+        ended.append(number)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(run(number))
+    assert sorted(ended) == [0, 1, 2, 3]
+    await dispatcher.aclose()
+
+
+# ---------------------------------------------------------------------- in any order
+
+
+class GovernorMachine(RuleBasedStateMachine):
+    """Pace and budget, driven as the dispatcher does: send, then any answer to any request."""
+
+    UNITS = 50.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.pace = Pace()
+        self.budget = UnitBudget(self.UNITS)
+        self.under_way: list[tuple[float, int, float]] = []
+        self.lowered_at: float | None = None
+        self.consumed = 0.0
+        self.largest = 0.0
+        self.began = self.now
+
+    @rule(seconds=st.floats(0.0, 3.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(entries=st.integers(1, 100))
+    def send(self, entries: int) -> None:
+        for _ in range(20):
+            wait = max(self.pace.wait(self.now), self.budget.wait(self.now))
+            if wait <= 0.0:
+                break
+            assert wait <= 3600.0
+            self.now += wait
+        else:
+            raise AssertionError("the wait never ends")
+        if self.pace.most is not None:
+            entries = min(entries, self.pace.most)
+        self.pace.spend(entries, self.now)
+        guess = self.budget.spend(entries, self.now)
+        self.under_way.append((self.now, entries, guess))
+
+    def _answer(self, data: st.DataObject) -> tuple[float, int, float]:
+        at = data.draw(st.integers(0, len(self.under_way) - 1))
+        return self.under_way.pop(at)
+
+    @precondition(lambda self: bool(self.under_way))
+    @rule(data=st.data(), units=st.floats(0.0, 400.0))
+    def whole(self, data: st.DataObject, units: float) -> None:
+        sent_at, entries, guess = self._answer(data)
+        before = self.pace.rate
+        self.pace.passed(entries, self.now, sent_at, whole=True)
+        self.budget.settle(guess, units, entries)
+        self.consumed += units
+        self.largest = max(self.largest, units)
+        assert before is None or (self.pace.rate or 0.0) >= before, "success lowered the rate"
+
+    @precondition(lambda self: any(entries > 1 for _, entries, _ in self.under_way))
+    @rule(data=st.data())
+    def partial(self, data: st.DataObject) -> None:
+        sent_at, entries, guess = self._answer(data)
+        before = self.pace.rate
+        if entries == 1:
+            self.pace.passed(1, self.now, sent_at, whole=True)
+        else:
+            self.pace.passed(entries // 2, self.now, sent_at, whole=False)
+            assert (self.pace.rate is None) == (before is None), "no throttling by itself"
+            self._lowered(before, sent_at)
+        self.budget.settle(guess, 0.0)
+
+    @precondition(lambda self: bool(self.under_way))
+    @rule(data=st.data())
+    def refused(self, data: st.DataObject) -> None:
+        sent_at, _, guess = self._answer(data)
+        before = self.pace.rate
+        self.pace.throttled(self.now, sent_at)
+        assert self.pace.rate is not None
+        self._lowered(before, sent_at)
+        self.budget.settle(guess, 0.0)
+
+    @precondition(lambda self: bool(self.under_way))
+    @rule(data=st.data())
+    def stays_behind(self, data: st.DataObject) -> None:
+        _, entries, guess = self._answer(data)
+        self.pace.take_back(entries)
+        self.budget.settle(guess, 0.0)
+
+    def _lowered(self, before: float | None, sent_at: float) -> None:
+        after = self.pace.rate
+        if before is None and after is not None:
+            self.lowered_at = self.now
+        if before is None or after is None or after >= before:
+            return
+        assert self.lowered_at is not None
+        assert sent_at >= self.lowered_at, "two decreases in one round trip"
+        self.lowered_at = self.now
+
+    @invariant()
+    def it_is_sane(self) -> None:
+        if self.pace.rate is not None:
+            assert self.pace.rate >= Pace.MINIMUM
+        assert self.pace.most is None or self.pace.most >= 1
+        assert self.pace.wait(self.now) >= 0.0
+        assert self.budget.wait(self.now) >= 0.0
+        # What is under way was let go before its cost was known.
+        debts = (len(self.under_way) + 1) * 400.0
+        assert self.consumed <= self.UNITS * (self.now - self.began + 1.0) + self.largest + debts
+
+
+TestGovernorMachine = GovernorMachine.TestCase

@@ -28,7 +28,7 @@ LATENCY = 0.005
 FAULTS = {
     fault: share / 50 if fault in SLOWING_FAULTS else share for fault, share in ALL_FAULTS.items()
 }
-CREDENTIALS = {
+CREDENTIALS: dict[str, Any] = {
     "region_name": "us-east-1",
     "aws_access_key_id": "testing",
     "aws_secret_access_key": "testing",
