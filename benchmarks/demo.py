@@ -11,11 +11,10 @@ import itertools
 import os
 import platform
 import re
-import secrets
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +23,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aiobatch import AiobatchError, DynamoDB
-from benchmarks.embedded import REGION, embedded_server, placeholder_credentials
+from benchmarks.embedded import embedded_server, placeholder_credentials
 from benchmarks.latency import delayed
 from benchmarks.progress import Progress
+from benchmarks.tables import own_region, own_table
 
 SLICE = 2_500
 """Items in one call: small enough that the progress line moves."""
@@ -294,45 +294,12 @@ def write_into(path: Path, block: list[str]) -> None:
 # --------------------------------------------------------------------- the run
 
 
-@contextlib.asynccontextmanager
-async def own_table(endpoint_url: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable[int]]]]:
-    """A table for this run, and a way to count it that is not aiobatch's own."""
-    from aiobotocore.session import AioSession
-
-    session = AioSession()
-    region = None if session.get_config_variable("region") else REGION
-    async with session.create_client(
-        "dynamodb", endpoint_url=endpoint_url, region_name=region
-    ) as raw:
-        name = f"aiobatch-demo-{secrets.token_hex(4)}"
-        await raw.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": "icao", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "icao", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-
-        async def count() -> int:
-            pages = raw.get_paginator("scan").paginate(
-                TableName=name, Select="COUNT", ConsistentRead=True
-            )
-            return sum([page["Count"] async for page in pages])
-
-        try:
-            await raw.get_waiter("table_exists").wait(
-                TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-            )
-            yield name, count
-        finally:
-            await raw.delete_table(TableName=name)
-
-
 async def run(endpoint_url: str, server: str, options: argparse.Namespace) -> list[str]:
     """Do everything, print it, and return the block for the README."""
     items = airports(options.limit)
     print(f"{len(items):,} airports of airportsdata {version('airportsdata')}, against {server}")
-    async with own_table(endpoint_url) as (table, count):
-        region = None if os.environ.get("AWS_DEFAULT_REGION") else REGION
+    async with own_table(endpoint_url, "aiobatch-demo", "icao") as (table, count):
+        region = own_region()
         async with DynamoDB(endpoint_url=endpoint_url, region_name=region) as db:
             written = await load(db, table, items)
             print(f"  wrote {written.items:,} airports")
