@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import io
 import itertools
+import math
 import os
 import platform
 import re
@@ -117,6 +118,8 @@ async def read_back(db: DynamoDB, table: str, items: list[Airport]) -> Step:
             ordered=True,
             return_consumed_capacity="TOTAL",
         )
+        if answer["UnprocessedKeys"]:
+            raise DemoFailed(f"{len(answer['UnprocessedKeys'])} airports were left unread")
         for written, read in zip(part, answer["Items"], strict=True):
             compare(written, read)
         step.add(answer["Count"], answer)
@@ -167,7 +170,8 @@ async def compare_calls(db: DynamoDB, table: str, items: list[Airport]) -> list[
 
     async def get_each(these: Sequence[Any], done: Callable[[], None]) -> None:
         for key in these:
-            await db.get(key, table)
+            if "Item" not in await db.get(key, table):
+                raise DemoFailed(f"airport {key['icao']} was written and not found")
             done()
 
     async def save_each(these: Sequence[Any], done: Callable[[], None]) -> None:
@@ -280,15 +284,25 @@ def environment(server: str) -> str:
     )
 
 
-def write_into(path: Path, block: list[str]) -> None:
-    """Replace what stands between the markers of a Markdown file."""
-    text = path.read_text(encoding="utf-8")
-    pattern = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
-    body = "\n".join([BEGIN, *block, END])
-    replaced, count = pattern.subn(lambda _: body, text)
+BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
+
+
+def check_markers(path: Path) -> None:
+    """Refuse a file that the figures cannot be put into: before a minute's work, not after."""
+    try:
+        count = len(BLOCK.findall(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DemoFailed(f"{path} cannot be read: {error.strerror}") from error
     if count != 1:
         raise DemoFailed(f"{path} needs one pair of {BEGIN} and {END}, and has {count}")
-    path.write_text(replaced, encoding="utf-8")
+
+
+def write_into(path: Path, block: list[str]) -> None:
+    """Replace what stands between the markers of a Markdown file."""
+    check_markers(path)
+    body = "\n".join([BEGIN, *block, END])
+    text = BLOCK.sub(lambda _: body, path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
 
 
 # --------------------------------------------------------------------- the run
@@ -367,14 +381,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.limit is not None and options.limit < COMPARED:
         parser().error(f"--limit must be {COMPARED} or more")
-    if options.latency < 0:
-        parser().error("--latency must be 0 or more")
+    if not 0 <= options.latency < math.inf:
+        parser().error("--latency must be seconds, 0 or more")
     if options.latency and not (options.endpoint_url or "http://").startswith("http://"):
         parser().error("latency can be added to http:// endpoints only: use --latency 0")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a pipe too, lines come as they are made
     began = time.monotonic()
     try:
+        if options.write is not None:
+            check_markers(options.write)
         with contextlib.ExitStack() as stack:
             endpoint_url, server = options.endpoint_url, options.endpoint_url
             if endpoint_url is None:
