@@ -1,11 +1,12 @@
 """The codecs alone: microseconds an item to decode an answer and to encode a put.
 
-Run as ``python -m benchmarks.codec``. The reference is what a user of boto3 or aiobotocore runs:
+Run as ``python -m benchmarks.codec``. A second table has the two steps in which the event loop is
+held by an answer of 1 MB: parsing it, and decoding its largest item. The reference of the first is what a user of boto3 or aiobotocore runs:
 botocore's parser or serializer with boto3's ``TypeDeserializer`` or ``TypeSerializer``.
 
 Each figure is the median of several rounds, the codecs in turn within a round, so that a slow
-moment of the machine meets them all. The garbage collector is off while a round runs: it would
-charge one codec for what another left behind.
+moment of the machine meets them all, and is time of the processor. The garbage collector is off
+while a round runs: it would charge one codec for what another left behind.
 """
 
 import argparse
@@ -97,6 +98,22 @@ SHAPES: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
+def orders(n: int) -> dict[str, Any]:
+    """About 400 values, 10 KB: a customer with 18 orders."""
+    return {"pk": f"customer#{n:06}", "sk": n, "orders": [wide(n * 18 + i) for i in range(18)]}
+
+
+LARGE: dict[str, list[dict[str, Any]]] = {
+    "100 items of a long text": [{**wide(n), "text": "x" * 9_500} for n in range(100)],
+    "100 items of 400 values": [orders(n) for n in range(100)],
+    "3 items of 15,000 values": [
+        {"pk": "p", "sk": n, "orders": [wide(i) for i in range(620)]} for n in range(3)
+    ],
+    "1 item of 90,000 texts": [{"pk": "p", "sk": 1, "texts": ["ab"] * 90_000}],
+}
+"""Answers of about 1 MB; the last is more than an item may have, and as dense as JSON gets."""
+
+
 def decoders(body: bytes) -> dict[str, Work]:
     """Ways to take a BatchGetItem's answer apart into items."""
     model = botocore.session.get_session().get_service_model("dynamodb")
@@ -179,6 +196,26 @@ def measured(ways: dict[str, Work], items: int, rounds: int) -> dict[str, float]
     return {name: statistics.median(values) for name, values in samples.items()}
 
 
+def held(body: bytes, read_answer: Callable[..., Any], rounds: int) -> tuple[float, float]:
+    """Milliseconds to parse an answer and to decode its largest item, medians over the rounds."""
+    parsing, decoding = [], []
+    for _ in range(rounds):
+        gc.collect()
+        gc.disable()
+        began = process_time()
+        items = read_answer(body, SCHEMA.in_order, "native").items
+        parsed = last = process_time()
+        longest = 0.0
+        for _item in items:
+            now = process_time()
+            longest = max(longest, now - last)
+            last = now
+        gc.enable()
+        parsing.append((parsed - began) * 1e3)
+        decoding.append(longest * 1e3)
+    return statistics.median(parsing), statistics.median(decoding)
+
+
 def page_of(items: Iterable[dict[str, Any]]) -> bytes:
     """The body of an answer with these items."""
     encode = implementations()["python"].encode_item
@@ -202,8 +239,19 @@ def main(arguments: list[str] | None = None) -> None:
             "decode": measured(decoders(body), PAGE, chosen.rounds),
             "encode": measured(encoders(items), PAGE, chosen.rounds),
         }
+    large = {}
+    for name, items in LARGE.items():
+        body = page_of(items)
+        large[name] = {
+            "bytes": len(body),
+            "parse_and_largest_item": {
+                way: held(body, codec.read_answer, chosen.rounds)
+                for way, codec in implementations().items()
+            },
+        }
     if chosen.json:
-        json.dump({"python": platform.python_version(), "us_per_item": results}, sys.stdout)
+        found = {"us_per_item": results, "ms_of_1_mb": large}
+        json.dump({"python": platform.python_version(), **found}, sys.stdout)
         print()
         return
     ways = [*implementations(), "boto3"]
@@ -219,6 +267,13 @@ def main(arguments: list[str] | None = None) -> None:
             row = "".join(f"{figures[way]:>9.2f}" for way in ways)
             times = "".join(f"{figures['boto3'] / figures[way]:>10.1f}" for way in ways[:-1])
             print(f"{name:<8}{result['bytes']:>6.0f}  {direction:<7}{row}{times}")
+    print("\nms that an answer of 1 MB holds the loop: to parse it / for its largest item\n")
+    print(f"{'answer':<27}{'bytes':>9}{''.join(f'{way:>16}' for way in ways[:-1])}")
+    for name, sizes in large.items():
+        steps = sizes["parse_and_largest_item"]
+        assert isinstance(steps, dict)
+        row = "".join(f"{f'{parse:.2f} / {most:.2f}':>16}" for parse, most in steps.values())
+        print(f"{name:<27}{sizes['bytes']:>9}{row}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyString};
-use simd_json::{Node, StaticNode};
+use simd_json::{Buffers, Node, StaticNode};
 use std::collections::HashSet;
 
 use crate::Codec;
@@ -16,7 +16,8 @@ use crate::tape::{Cursor, Parsed};
 #[pyclass(module = "aiobatch_native")]
 pub struct Items {
     codec: Py<Codec>,
-    parsed: Parsed,
+    /// None once it was recycled.
+    parsed: Option<(Parsed, Buffers)>,
     keys: Keys,
     mode: Mode,
     names: Names,
@@ -48,7 +49,7 @@ pub fn read<'py>(
     let mut in_order: Vec<String> = names.extract()?;
     in_order.sort(); // UTF-8 has the order of Python's strings
     let keys = Keys::new(in_order)?;
-    let parsed = Parsed::of(body.as_bytes())?;
+    let (parsed, buffers) = codec.get().parser.parse(body.as_bytes())?;
 
     let mut responses = None;
     let mut unprocessed = None;
@@ -83,7 +84,7 @@ pub fn read<'py>(
     };
     let items = Items {
         codec,
-        parsed,
+        parsed: Some((parsed, buffers)),
         keys,
         mode,
         names: Names::default(),
@@ -177,16 +178,20 @@ impl Items {
         if let Some(rest) = &self.rest {
             return rest.bind(py).clone().next().transpose();
         }
+        let Some((parsed, _)) = &self.parsed else {
+            return Ok(None);
+        };
         while self.left == 0 {
             let Some(table) = self.tables.pop() else {
+                self.recycle();
                 return Ok(None);
             };
-            let mut cursor = Cursor::new(self.parsed.nodes(), table);
+            let mut cursor = Cursor::new(parsed.nodes(), table);
             self.left = or_none(py, cursor.array())?.unwrap_or(0); // looked at before
             self.at = cursor.at;
         }
         let host = &self.codec.get().host;
-        let mut cursor = Cursor::new(self.parsed.nodes(), self.at);
+        let mut cursor = Cursor::new(parsed.nodes(), self.at);
         let mut decoder = Decoder {
             py,
             mode: self.mode,
@@ -206,5 +211,19 @@ impl Items {
             .try_iter()?;
         self.rest = Some(rest.clone().unbind());
         rest.clone().next().transpose()
+    }
+}
+
+impl Items {
+    fn recycle(&mut self) {
+        if let Some((parsed, buffers)) = self.parsed.take() {
+            self.codec.get().parser.recycle(parsed, buffers);
+        }
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        self.recycle();
     }
 }

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::host::{Host, Limits, Numbers, or_none};
+use crate::tape::Parser;
 
 /// Changes whenever a Python side written for the old one would not work with the new one.
 const INTERFACE: u32 = 1;
@@ -23,6 +24,7 @@ const INTERFACE: u32 = 1;
 #[pyclass(frozen, module = "aiobatch_native")]
 pub struct Codec {
     host: Host,
+    parser: Parser,
     encode_item: Py<PyAny>,
     encode_key: Py<PyAny>,
     encode_values: Py<PyAny>,
@@ -56,6 +58,7 @@ impl Codec {
                     strict: function("strict")?,
                 },
             },
+            parser: Parser::new(),
             encode_item: function("encode_item")?,
             encode_key: function("encode_key")?,
             encode_values: function("encode_values")?,
