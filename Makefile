@@ -35,7 +35,7 @@ endef
 
 .PHONY: help
 help: ## Show this help
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports against an embedded server
@@ -44,6 +44,10 @@ demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports agai
 .PHONY: figures
 figures: .venv-demo/.installed ## Run the demo and put its figures into README.md
 	@.venv-demo/bin/python -m benchmarks.demo --write README.md </dev/null
+
+.PHONY: codec-figures
+codec-figures: .venv/.native ## Measure both codecs and put the figures into docs/design/codec-speed.md
+	@.venv/bin/python -m benchmarks.codec --write docs/design/codec-speed.md </dev/null
 
 .PHONY: test
 test: test-high test-low ## The whole suite, at both ends of the dependency range

@@ -1,8 +1,9 @@
 """The codecs alone: microseconds an item to decode an answer and to encode a put.
 
-Run as ``python -m benchmarks.codec``. A second table has the two steps in which the event loop is
-held by an answer of 1 MB: parsing it, and decoding its largest item. The reference of the first is what a user of boto3 or aiobotocore runs:
-botocore's parser or serializer with boto3's ``TypeDeserializer`` or ``TypeSerializer``.
+Run as ``python -m benchmarks.codec``. The reference is what a user of boto3 or aiobotocore runs:
+botocore's parser or serializer with boto3's ``TypeDeserializer`` or ``TypeSerializer``. A second
+table has the two steps in which an answer of 1 MB holds the event loop: to parse it, and to decode
+its largest item.
 
 Each figure is the median of several rounds, the codecs in turn within a round, so that a slow
 moment of the machine meets them all, and is time of the processor. The garbage collector is off
@@ -14,9 +15,9 @@ import gc
 import json
 import platform
 import statistics
-import sys
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -30,6 +31,8 @@ from botocore.serialize import create_serializer
 
 from aiobatch.codec import KeySchema, implementations
 
+BEGIN, END = "<!-- codec:begin -->", "<!-- codec:end -->"
+NOTE = "<!-- Written by `make codec-figures`. Do not edit. -->"
 TABLE = "codec"
 PAGE = 100
 SCHEMA = KeySchema.from_names(("pk", "sk"))
@@ -111,7 +114,7 @@ LARGE: dict[str, list[dict[str, Any]]] = {
     ],
     "1 item of 90,000 texts": [{"pk": "p", "sk": 1, "texts": ["ab"] * 90_000}],
 }
-"""Answers of about 1 MB; the last is more than an item may have, and as dense as JSON gets."""
+"""Answers of about 1 MB. The last is the most values that one item of 400 KB can be."""
 
 
 def decoders(body: bytes) -> dict[str, Work]:
@@ -223,57 +226,110 @@ def page_of(items: Iterable[dict[str, Any]]) -> bytes:
     return b'{"Responses":{"%b":[%b]},"UnprocessedKeys":{}}' % (TABLE.encode(), fragments)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure and print a table, or JSON."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks.codec", description=__doc__)
-    options.add_argument("--rounds", type=int, default=7)
-    options.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    chosen = options.parse_args(arguments)
+Results = dict[str, dict[str, Any]]
 
-    results = {}
+
+def per_item(rounds: int) -> Results:
+    """Every shape of item, decoded and encoded in every way."""
+    results: Results = {}
     for name, make in SHAPES.items():
         items = [make(n) for n in range(PAGE)]
         body = page_of(items)
         results[name] = {
-            "bytes": len(body) / PAGE,
-            "decode": measured(decoders(body), PAGE, chosen.rounds),
-            "encode": measured(encoders(items), PAGE, chosen.rounds),
+            "bytes": len(body) // PAGE,
+            "decode": measured(decoders(body), PAGE, rounds),
+            "encode": measured(encoders(items), PAGE, rounds),
         }
-    large = {}
+    return results
+
+
+def large_answers(rounds: int) -> Results:
+    """Every large answer over every codec of ours."""
+    results: Results = {}
     for name, items in LARGE.items():
         body = page_of(items)
-        large[name] = {
-            "bytes": len(body),
-            "parse_and_largest_item": {
-                way: held(body, codec.read_answer, chosen.rounds)
-                for way, codec in implementations().items()
-            },
-        }
-    if chosen.json:
-        found = {"us_per_item": results, "ms_of_1_mb": large}
-        json.dump({"python": platform.python_version(), **found}, sys.stdout)
-        print()
-        return
-    ways = [*implementations(), "boto3"]
-    titles = "".join(f"{way:>9}" for way in ways)
-    ratios = "".join(f"{'x ' + way:>10}" for way in ways[:-1])
-    print(f"Python {platform.python_version()}, us an item, median of {chosen.rounds} rounds;")
-    print("x: how many times as fast as boto3's types with botocore's parser or serializer\n")
-    print(f"{'item':<8}{'bytes':>6}  {'':<7}{titles}{ratios}")
-    for name, result in results.items():
+        held_by = {way: held(body, codec, rounds) for way, codec in _readers().items()}
+        results[name] = {"bytes": len(body), "held": held_by}
+    return results
+
+
+def _readers() -> dict[str, Callable[..., Any]]:
+    return {name: codec.read_answer for name, codec in implementations().items()}
+
+
+def tables(items: Results, answers: Results, rounds: int) -> list[str]:
+    """The figures as Markdown."""
+    ours = list(implementations())
+    ways = [*ours, "boto3"]
+    rows = [["item", "", "bytes", *ways, *(f"boto3 / {way}" for way in ours)]]
+    for name, result in items.items():
         for direction in ("decode", "encode"):
-            figures = result[direction]
-            assert isinstance(figures, dict)
-            row = "".join(f"{figures[way]:>9.2f}" for way in ways)
-            times = "".join(f"{figures['boto3'] / figures[way]:>10.1f}" for way in ways[:-1])
-            print(f"{name:<8}{result['bytes']:>6.0f}  {direction:<7}{row}{times}")
-    print("\nms that an answer of 1 MB holds the loop: to parse it / for its largest item\n")
-    print(f"{'answer':<27}{'bytes':>9}{''.join(f'{way:>16}' for way in ways[:-1])}")
-    for name, sizes in large.items():
-        steps = sizes["parse_and_largest_item"]
-        assert isinstance(steps, dict)
-        row = "".join(f"{f'{parse:.2f} / {most:.2f}':>16}" for parse, most in steps.values())
-        print(f"{name:<27}{sizes['bytes']:>9}{row}")
+            took = result[direction]
+            cells = [f"{took[way]:.2f}" for way in ways]
+            cells += [f"{took['boto3'] / took[way]:.1f}" for way in ours]
+            rows.append([name, direction, str(result["bytes"]), *cells])
+    large = [["answer", "bytes", *ours]]
+    for name, result in answers.items():
+        pairs = [f"{parse:.2f} and {most:.2f}" for parse, most in result["held"].values()]
+        large.append([name, str(result["bytes"]), *pairs])
+    return [
+        "Microseconds an item, and how many times as long boto3's types with botocore take:",
+        "",
+        *markdown(rows),
+        "",
+        "Milliseconds that an answer of 1 MB holds the loop, to parse it and for its largest item:",
+        "",
+        *markdown(large),
+        "",
+        f"Python {platform.python_version()}, {platform.machine()}, medians of {rounds} rounds.",
+    ]
+
+
+def markdown(rows: list[list[str]]) -> list[str]:
+    """A table: words to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    words = [not any(cell[:1].isdigit() for cell in column) for column in zip(*rows, strict=True)]
+    words[0] = True
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if word else cell.rjust(width)
+            for cell, width, word in zip(row, widths, words, strict=True)
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    rules = [
+        "-" * width if word else "-" * (width - 1) + ":"
+        for width, word in zip(widths, words, strict=True)
+    ]
+    return [lines[0], f"| {' | '.join(rules)} |", *lines[1:]]
+
+
+def write_into(path: Path, lines: list[str]) -> None:
+    """Replace what stands between the markers of a Markdown file."""
+    head, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{path} needs {BEGIN} and {END}")
+    block = "\n".join([BEGIN, NOTE, "", *lines, "", END])
+    path.write_text(head + block + tail, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print tables, or JSON."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.codec", description=__doc__)
+    options.add_argument("--rounds", type=int, default=11)
+    options.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this file")
+    chosen = options.parse_args(arguments)
+    items, answers = per_item(chosen.rounds), large_answers(chosen.rounds)
+    if chosen.json:
+        found = {"us_per_item": items, "ms_of_1_mb": answers}
+        print(json.dumps({"python": platform.python_version(), **found}))
+        return
+    lines = tables(items, answers, chosen.rounds)
+    print("\n".join(lines))
+    if chosen.write is not None:
+        write_into(chosen.write, lines)
 
 
 if __name__ == "__main__":
