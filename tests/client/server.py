@@ -23,6 +23,8 @@ class Asked:
     headers: Mapping[str, str]
     body: bytes
     connection: int
+    # The first line: the method, and the path or (of a proxy) the URL.
+    line: str = ""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -168,7 +170,7 @@ class Server:
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         operation = headers.get("x-amz-target", "").rsplit(".")[-1]
-        asked = Asked(operation, headers, body, connection)
+        asked = Asked(operation, headers, body, connection, head[0])
         self.asked.append(asked)
         reply = self.script(asked) if self.script is not None else None
         if isinstance(reply, Awaitable):
