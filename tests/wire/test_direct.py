@@ -28,7 +28,9 @@ from botocore.credentials import Credentials
 from botocore.loaders import create_loader
 
 from aiobatch import AccessDenied, DynamoDB, Retry, WireError
+from aiobatch.wire import settings
 from aiobatch.wire.aiobotocore import AiobotocoreWire
+from aiobatch.wire.clock import ServiceClock
 from aiobatch.wire.direct import DirectWire
 from aiobatch.wire.opening import open_wire
 from aiobatch.wire.protocol import Request, Wire
@@ -213,7 +215,7 @@ async def test_every_operation(sent: list[Sent]) -> None:
 # --- endpoints ---
 
 # The stubs of botocore do not know it.
-ENDPOINTS_IGNORED: Config = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]
+ENDPOINTS_IGNORED = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]
 ENDPOINTS: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
     # The environment, the settings, the URL, the region of the signature.
     "a region": ({}, {"region_name": "eu-west-3"}, "https://dynamodb.eu-west-3.amazonaws.com/", ""),
@@ -324,7 +326,7 @@ ENDPOINTS: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
     ),
     "configured endpoints ignored by the config": (
         {"AWS_ENDPOINT_URL_DYNAMODB": "https://dynamodb.example:2"},
-        {"config": Config(ignore_configured_endpoint_urls=True)},
+        {"config": ENDPOINTS_IGNORED},
         "https://dynamodb.us-east-1.amazonaws.com/",
         "",
     ),
@@ -795,6 +797,18 @@ async def test_a_keepalive_of_the_callers() -> None:
         assert not connector.use_dns_cache
 
 
+@pytest.mark.parametrize("kind", ["direct", "aiobotocore"])
+async def test_connections_that_were_idle_too_long_are_not_reused(
+    kind: Any, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for connections, idle in ((1, KEEPALIVE_TIMEOUT), (4, 0.0)):
+        monkeypatch.setattr(settings, "KEEPALIVE_TIMEOUT", idle)
+        async with opened(kind=kind, endpoint_url=server.url) as wire:
+            for _ in range(3):
+                await wire.send(request(operation="DeleteItem"))
+        assert server.connections == connections
+
+
 # --- what else a request has ---
 
 
@@ -870,8 +884,6 @@ async def test_a_late_answer_of_a_cancelled_request_is_nobodys(server: Server) -
 
 
 def test_time_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aiobatch.wire.clock import ServiceClock
-
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     clock = ServiceClock()
     assert clock.time() == 1000.0
