@@ -6,6 +6,7 @@ future versions included. Each function returns the reason, or None.
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,8 @@ _KNOWN_HANDLERS = frozenset(
         "botocore.useragent.UserAgentString.rebuild_and_replace_user_agent_handler",
     }
 )
+# An experiment of botocore's, which its HTTP session carries out.
+_PROXY_HOST_HEADER = "BOTO_EXPERIMENTAL__ADD_PROXY_HOST_HEADER"
 # Tracing and recording tools wrap these; they would see nothing of a direct request.
 _WRAPPED_BY_TOOLS: tuple[tuple[type, str], ...] = (
     (AioBaseClient, "_make_api_call"),
@@ -135,7 +138,7 @@ def reason_in_client(client: Any) -> str | None:
         return (
             _reason_in_endpoint(client.meta.endpoint_url)
             or _reason_in_handlers(client.meta.events)
-            or _reason_in_tools()
+            or _reason_in_surroundings()
         )
     except AttributeError as error:
         return f"this version of aiobotocore is of another make ({error.name or error})"
@@ -232,7 +235,9 @@ def _handlers(events: Any) -> Iterator[Any]:
             yield from search(f"{event}.dynamodb.{operation}")
 
 
-def _reason_in_tools() -> str | None:
+def _reason_in_surroundings() -> str | None:
+    if os.environ.get(_PROXY_HOST_HEADER):
+        return f"{_PROXY_HOST_HEADER} is set"
     for owner, name in _WRAPPED_BY_TOOLS:
         if not _is_aiobotocores_own(vars(owner).get(name)):
             return f"{owner.__name__}.{name} is wrapped, as tracing tools do"

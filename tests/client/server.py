@@ -6,6 +6,7 @@ a script says otherwise. It keeps what it was asked.
 
 import asyncio
 import email.utils
+import ssl
 import threading
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -86,8 +87,9 @@ def obliging(asked: Asked) -> Reply:
 class Server:
     """Use it with `async with`. `script` may be set anew at any time."""
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self._tls = tls
         self.asked: list[Asked] = []
         self.connections = 0
         self.url = ""
@@ -103,8 +105,9 @@ class Server:
         return len(self._open)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
+        scheme = "http" if self._tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -172,6 +172,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, str], Callable[[Any], None], st
     ),
     "a query": ({"endpoint_url": "http://127.0.0.1:1/?x=y"}, {}, NOTHING, "a query"),
     "a user": ({"endpoint_url": "http://me:s3cr3t@127.0.0.1:1"}, {}, NOTHING, "names a user"),
+    "an experiment of botocore's": (
+        {},
+        {"BOTO_EXPERIMENTAL__ADD_PROXY_HOST_HEADER": "true"},
+        NOTHING,
+        "EXPERIMENTAL",
+    ),
     "a disabled signature": (
         {},
         {},

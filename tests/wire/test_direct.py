@@ -5,6 +5,7 @@ door of aiohttp: the method, the URL, the headers, the body, the proxy.
 """
 
 import asyncio
+import hashlib
 import json
 import ssl
 import sys
@@ -24,7 +25,7 @@ from aiobotocore.session import AioSession
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, SSOProvider
 from botocore.loaders import create_loader
 
 from aiobatch import AccessDenied, DynamoDB, Retry, WireError
@@ -37,6 +38,7 @@ from aiobatch.wire.protocol import Request, Wire
 from aiobatch.wire.settings import KEEPALIVE_TIMEOUT, ConnectionSettings
 from tests.client.server import Asked, Reply, Server
 from tests.conftest import REGION
+from tests.wire.certificates import Authority
 
 ACCOUNT = "123456789012"
 ARN = "arn:aws:dynamodb:us-west-2:999988887777:table/users"
@@ -591,6 +593,38 @@ async def test_a_web_identity(
     assert is_signed_by_botocore_too(ours, "secret")
 
 
+async def test_single_sign_on(
+    sent: list[Sent],
+    server: Server,
+    profiles: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    role = {
+        "accessKeyId": "AKIDSSO",
+        "secretAccessKey": "secret",
+        "sessionToken": "token",
+        "expiration": int(later.timestamp() * 1000),
+    }
+    server.script = lambda asked: Reply.json({"roleCredentials": role})
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", server.url)
+    start = "https://start.example"
+    profiles(
+        f"[profile dev]\nregion = eu-west-1\nsso_start_url = {start}\nsso_region = us-east-1\n"
+        f"sso_account_id = {ACCOUNT}\nsso_role_name = r\n"
+    )
+    cached = {"accessToken": "let me in", "expiresAt": later.isoformat(), "startUrl": start}
+    name = hashlib.sha1(start.encode(), usedforsecurity=False).hexdigest()
+    (tmp_path / f"{name}.json").write_text(json.dumps(cached))
+    monkeypatch.setattr(SSOProvider, "_SSO_TOKEN_CACHE_DIR", str(tmp_path))
+    (ours,) = await held_against_each_other(sent, {"profile_name": "dev"}, request())
+    assert scope_of(ours)[:2] == ["AKIDSSO", "eu-west-1"]
+    assert ours.url == f"https://{ACCOUNT}.ddb.eu-west-1.amazonaws.com/"
+    assert is_signed_by_botocore_too(ours, "secret")
+    assert {asked.headers["x-amz-sso_bearer_token"] for asked in server.asked} == {"let me in"}
+
+
 async def test_a_role_that_is_denied(
     sent: list[Sent],
     server: Server,
@@ -807,6 +841,54 @@ async def test_connections_that_were_idle_too_long_are_not_reused(
             for _ in range(3):
                 await wire.send(request(operation="DeleteItem"))
         assert server.connections == connections
+
+
+@pytest.mark.parametrize("kind", ["direct", "aiobotocore"])
+@pytest.mark.parametrize("through", ["verify=", "AWS_CA_BUNDLE"])
+async def test_a_ca_bundle_and_a_client_certificate(
+    kind: Any, through: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that shows a private certificate and asks for one."""
+    authority = Authority(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("127.0.0.1"))
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(authority.certificate)
+    mine = Config(client_cert=authority.issue("client"))
+    async with Server(tls=tls) as server:
+        given: dict[str, Any] = {"kind": kind, "endpoint_url": server.url}
+        async with opened(config=mine, **given) as wire:
+            with pytest.raises(WireError, match="could not connect") as caught:
+                await wire.send(request(operation="DeleteItem"))
+            assert not caught.value.sent
+        if through == "verify=":
+            given["verify"] = authority.certificate
+        else:
+            monkeypatch.setenv("AWS_CA_BUNDLE", authority.certificate)
+        async with opened(config=mine, **given) as wire:
+            await wire.send(request(operation="DeleteItem"))
+        assert [asked.operation for asked in server.asked] == ["DeleteItem"]
+        async with opened(**given) as wire:
+            with pytest.raises(WireError):
+                await wire.send(request(operation="DeleteItem"))
+        assert len(server.asked) == 1
+
+
+async def test_an_endpoint_that_asks_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules of a botocore to come, with a header or another signature: refused, with a way out."""
+    async with opened(kind="direct") as wire:
+        assert isinstance(wire, DirectWire)
+        for headers, auth in (({"X-New": "1"}, "v4"), ({}, "v4a")):
+
+            async def resolve(
+                model: Any, params: Any, context: Any, headers: Any = headers, auth: str = auth
+            ) -> Any:
+                context["auth_type"] = auth
+                return "https://127.0.0.1:1", headers, {}
+
+            monkeypatch.setattr(wire._client, "_resolve_endpoint_ruleset", resolve)
+            with pytest.raises(RuntimeError, match='wire="aiobotocore"'):
+                await wire.send(request())
 
 
 # --- what else a request has ---
