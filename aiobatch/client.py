@@ -38,7 +38,7 @@ from aiobatch.retry import Retry
 from aiobatch.sharing import EngineSettings, Lease
 from aiobatch.single import Expressions, condition_of, describe_body, item_body, query_body
 from aiobatch.wire.protocol import Request, Wire
-from aiobatch.wire.settings import ConnectionSettings
+from aiobatch.wire.settings import ConnectionSettings, WireKind
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -79,14 +79,20 @@ class DynamoDB:
             consume a second, on average.
         key_names: the key attributes by table, the partition key first. Puts need them; unnamed
             ones are learnt from DynamoDB.
-        wire: ``"auto"`` or ``"aiobotocore"``: requests go through an aiobotocore client. Or any
+        wire: what carries requests. ``"direct"`` is aiohttp with a signer of our own and the
+            credentials, endpoints, proxies and TLS settings that aiobotocore resolves; it is the
+            fastest. ``"aiobotocore"`` sends through a client of aiobotocore's with all its hooks.
+            ``"auto"`` takes the direct one where it honours every setting in force, else
+            aiobotocore's, and says why at level DEBUG of the logger ``aiobatch.wire``. Or any
             object with the methods of ``aiobatch.wire.protocol.Wire``, such as
             ``aiobatch.testing.FakeWire``; it stays the caller's and is not closed here.
         serialize: called with each value of a type that DynamoDB does not know; it returns one
             that it does.
 
     Raises:
-        ValueError: settings that contradict each other, with what to use instead.
+        ValueError: settings that contradict each other, with what to use instead; with
+            ``wire="direct"`` (some of it when the client opens) the setting that it does not
+            honour.
 
     Example::
 
@@ -114,7 +120,7 @@ class DynamoDB:
         max_read_units: float | None = None,
         max_write_units: float | None = None,
         key_names: Mapping[str, tuple[str, ...]] | None = None,
-        wire: Literal["auto", "aiobotocore"] | Wire = "auto",
+        wire: WireKind | Wire = "auto",
         serialize: Serialize | None = None,
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
@@ -123,8 +129,10 @@ class DynamoDB:
             raise ValueError("max_concurrency must be 1 or more")
         if numbers not in ("native", "decimal", "strict"):
             raise ValueError(f'numbers must be "native", "decimal" or "strict", not {numbers!r}')
-        if isinstance(wire, str) and wire not in ("auto", "aiobotocore"):
-            raise ValueError(f'wire must be "auto", "aiobotocore" or a Wire, not {wire!r}')
+        if isinstance(wire, str) and wire not in ("auto", "direct", "aiobotocore"):
+            raise ValueError(
+                f'wire must be "auto", "direct", "aiobotocore" or a Wire, not {wire!r}'
+            )
         for name, units in (
             ("max_read_units", max_read_units),
             ("max_write_units", max_write_units),
@@ -145,6 +153,7 @@ class DynamoDB:
                 session=session,
                 client=client,
                 wire=None if isinstance(wire, str) else wire,
+                kind=wire if isinstance(wire, str) else "auto",
             ),
             max_concurrency=max_concurrency,
             max_read_units=max_read_units,
