@@ -1,0 +1,94 @@
+"""``bulk_write``: a whole source of items, through a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiobatch.access import Access
+from aiobatch.errors import BatchError, InvalidItem
+from aiobatch.streams.report import WriteReport
+from aiobatch.streams.source import Source, SourceFailed, pull
+from aiobatch.streams.stream import OnInvalid, Settings
+from aiobatch.streams.writer import BatchWriter, Operation
+
+__all__ = ["OnProgress", "bulk_write"]
+
+OnProgress = Callable[[WriteReport], object]
+
+# Seconds between two reports of progress.
+_PROGRESS_EVERY = 0.1
+
+
+class _Invalid(Exception):
+    """An invalid item ends the load; what was taken before it still goes."""
+
+
+class _Load(BatchWriter):
+    """A writer that tells how far it is."""
+
+    def __init__(
+        self, access: Access, table_name: str, settings: Settings, on_progress: OnProgress | None
+    ) -> None:
+        super().__init__(access, table_name, settings, name="bulk_write")
+        self._on_progress = on_progress
+        self._told_at = 0.0
+
+    def _tell(self) -> None:
+        if self._on_progress is not None and self._clock() - self._told_at >= _PROGRESS_EVERY:
+            self.tell()
+            self._told_at = self._clock()
+
+    def tell(self) -> None:
+        """Call ``on_progress``. One that raised is not called again."""
+        on_progress, self._on_progress = self._on_progress, None
+        if on_progress is not None:
+            on_progress(self.report)
+            self._on_progress = on_progress
+
+
+async def bulk_write(
+    access: Access,
+    source: Source,
+    table_name: str,
+    settings: Settings,
+    *,
+    operation: Operation,
+    on_progress: OnProgress | None,
+    on_invalid: OnInvalid,
+) -> WriteReport:
+    """See :meth:`DynamoDB.bulk_write`."""
+    load = _Load(access, table_name, settings, on_progress)
+    cut_short: Exception | None = None
+
+    async def take(index: int, value: Any) -> None:
+        nonlocal cut_short
+        try:
+            await load.write(operation, value, index)
+        except InvalidItem as error:
+            load.report.refuse(index, value, error.path, error.reason)
+            if on_invalid == "raise":
+                cut_short = error
+                raise _Invalid from None
+
+    try:
+        async with load:
+            try:
+                await pull(source, take)
+            except _Invalid:
+                pass
+            except SourceFailed as failed:
+                cut_short = failed.error
+    except BatchError as error:
+        if cut_short is not None:
+            raise error from cut_short
+        raise
+    finally:
+        load.tell()
+    if isinstance(cut_short, InvalidItem):
+        cut_short.response = load.report.response()
+        raise cut_short
+    if cut_short is not None:
+        cut_short.add_note(f"bulk_write on {table_name!r}: {load.report.in_words()}")
+        raise cut_short
+    return load.report
