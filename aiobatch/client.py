@@ -530,8 +530,8 @@ class DynamoDB:
             on_invalid: what a key does that DynamoDB would refuse: ``"raise"`` ends the iteration
                 with ``InvalidItem`` after the items of the keys before it; ``"collect"`` leaves it
                 in ``report.invalid_keys``.
-            max_pending: keys and items held at once. None: two full requests for each that may be
-                under way.
+            max_pending: keys and items held at once, besides the one that was taken last. None:
+                two full requests for each that may be under way.
             max_wait: seconds that a key waits at most for a request to fill up, where the source
                 is slow.
             retry: the retry policy; by default :meth:`Retry.patient`.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiobatch.access import Access
-from aiobatch.errors import BatchError, InvalidItem
+from aiobatch.errors import BatchError, ClientClosed, InvalidItem
 from aiobatch.streams.report import WriteReport
 from aiobatch.streams.source import Source, SourceFailed, pull
 from aiobatch.streams.stream import OnInvalid, Settings
@@ -20,8 +20,8 @@ OnProgress = Callable[[WriteReport], object]
 _PROGRESS_EVERY = 0.1
 
 
-class _Invalid(Exception):
-    """An invalid item ends the load; what was taken before it still goes."""
+class _CutShort(Exception):
+    """The rest of the source is not read; what was taken from it comes to its end first."""
 
 
 class _Load(BatchWriter):
@@ -33,6 +33,25 @@ class _Load(BatchWriter):
         super().__init__(access, table_name, settings, name="bulk_write")
         self._on_progress = on_progress
         self._told_at = 0.0
+
+    async def take(self, operation: Operation, index: int, value: Any) -> None:
+        """Take a write from the source. From now on it is in the account, whatever happens."""
+        self.report.accept()
+        try:
+            await self.write(operation, value, index)
+        except InvalidItem as error:
+            self.report.refuse(index, value, error.path, error.reason)
+            raise
+        except BaseException as error:
+            self.report.leave_unsent(value, deletes=operation == "delete")
+            if self._is_over and isinstance(error, BatchError | ClientClosed):
+                # Leaving the block raises it again, with this one in its account.
+                raise _CutShort from None
+            raise
+
+    def _accept(self) -> None:
+        # Done when it was taken from the source.
+        pass
 
     def _tell(self) -> None:
         if self._on_progress is not None and self._clock() - self._told_at >= _PROGRESS_EVERY:
@@ -64,18 +83,17 @@ async def bulk_write(
     async def take(index: int, value: Any) -> None:
         nonlocal cut_short
         try:
-            await load.write(operation, value, index)
+            await load.take(operation, index, value)
         except InvalidItem as error:
-            load.report.refuse(index, value, error.path, error.reason)
             if on_invalid == "raise":
                 cut_short = error
-                raise _Invalid from None
+                raise _CutShort from None
 
     try:
         async with load:
             try:
                 await pull(source, take)
-            except _Invalid:
+            except _CutShort:
                 pass
             except SourceFailed as failed:
                 cut_short = failed.error

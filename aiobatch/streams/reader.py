@@ -156,20 +156,19 @@ class ItemStream(Stream):
         self._announce()
 
     async def _take(self, index: int, key: Any) -> None:
-        await self._breathe()
+        self.report.accept()
         try:
+            await self._breathe()
             if self._requests is None:
                 await self._begin(key)
             identity = codec.encode_key(key, self._schema, self._access.serialize)
+            await self._take_in(identity, Version(index, key, identity, False))
         except codec.Refusal as refusal:
             self.report.refuse(index, key, refusal.path, refusal.reason)
             if self._on_invalid == "collect":
                 return
             self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
             raise self._cut_short from refusal.__cause__
-        self.report.accept()
-        try:
-            await self._take_in(identity, Version(index, key, identity, False))
         except BaseException:
             self.report.leave_unsent(key)
             raise

@@ -132,8 +132,8 @@ class Report:
         )
 
     def refuse(self, index: int, value: Any, path: str, reason: str) -> None:
-        """An entry is such that DynamoDB would refuse it."""
-        self.accepted += 1
+        """An accepted entry is such that DynamoDB would refuse it."""
+        self.pending -= 1
         self.invalid += 1
         self._invalid.append({"index": index, "item": value, "path": path, "reason": reason})
 

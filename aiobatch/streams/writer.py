@@ -188,9 +188,13 @@ class BatchWriter(Stream):
                 raise
             return KeySchema.from_key(value, self._access.serialize)
 
+    def _accept(self) -> None:
+        """One more write is in hand."""
+        self.report.accept()
+
     def _place(self, identity: bytes, version: Version, size: int) -> None:
         self._check_open()
-        self.report.accept()
+        self._accept()
         super()._place(identity, version, size)
 
     def _fold(self, identity: bytes, version: Version) -> bool:
@@ -199,7 +203,7 @@ class BatchWriter(Stream):
         if entry is None:
             return False
         assert self._call is not None
-        self.report.accept()
+        self._accept()
         if self._call.ledger.is_in_flight(entry.place) or entry.held is not None:
             entry.held = version
             entry.held_weight += 1

@@ -106,7 +106,7 @@ async def test_loads_of_another_turn_make_another_batch(db: DynamoDB, wire: Fake
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     second = asyncio.create_task(users.load(key(2)))
-    assert await asyncio.gather(first, second) == [item(1), item(2)]
+    assert list(await asyncio.gather(first, second)) == [item(1), item(2)]
     assert asked_for(wire) == [["user-1"], ["user-2"]]
 
 
@@ -139,7 +139,7 @@ async def test_no_answer_is_older_than_its_load(db: DynamoDB, wire: FakeWire) ->
     await asyncio.sleep(0.5)
     wire.put("users", [{**key(1), "n": "new"}])
     new = asyncio.create_task(users.load(key(1)))
-    assert await asyncio.gather(old, new) == [item(1), {**key(1), "n": "new"}]
+    assert list(await asyncio.gather(old, new)) == [item(1), {**key(1), "n": "new"}]
     assert len(wire.requests) == 2
 
 
@@ -149,7 +149,7 @@ async def test_equal_keys_of_other_types_are_one() -> None:
     async with DynamoDB(wire=wire) as db:
         numbers = db.loader("numbers")
         found = await asyncio.gather(numbers.load({"n": 5}), numbers.load({"n": 5.0}))
-    assert found == [{"n": 5}, {"n": 5}]
+    assert list(found) == [{"n": 5}, {"n": 5}]
     assert [request.entries for request in wire.requests] == [1]
 
 
@@ -464,7 +464,7 @@ async def test_a_cache_joins_what_is_under_way(db: DynamoDB, wire: FakeWire) -> 
     users = db.loader("users", cache={})
     first = asyncio.create_task(users.load(key(1)))
     await asyncio.sleep(0.5)
-    assert await asyncio.gather(first, users.load(key(1))) == [item(1), item(1)]
+    assert list(await asyncio.gather(first, users.load(key(1)))) == [item(1), item(1)]
     assert len(wire.requests) == 1
 
 
@@ -478,7 +478,7 @@ async def test_a_failure_is_not_remembered(db: DynamoDB, wire: FakeWire) -> None
 
 async def test_clear_and_prime(db: DynamoDB, wire: FakeWire) -> None:
     users = db.loader("users", cache={})
-    primed = {**key(1), "n": ["primed"]}
+    primed: dict[str, Any] = {**key(1), "n": ["primed"]}
     users.prime(key(1), primed)
     primed["n"].append("changed later")
     assert await users.load(key(1)) == {**key(1), "n": ["primed"]}
