@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from aiobatch import intake
 from aiobatch.access import Access
 from aiobatch.errors import BatchError, ClientClosed, InvalidItem
 from aiobatch.streams.report import WriteReport
@@ -43,11 +44,19 @@ class _Load(BatchWriter):
             self.report.refuse(index, value, error.path, error.reason)
             raise
         except BaseException as error:
-            self.report.leave_unsent(value, deletes=operation == "delete")
+            self.report.leave_unsent(
+                self._identity(operation, value), value, deletes=operation == "delete"
+            )
             if self._is_over and isinstance(error, BatchError | ClientClosed):
                 # Leaving the block raises it again, with this one in its account.
                 raise _CutShort from None
             raise
+        self._tell()
+
+    def _identity(self, operation: Operation, value: Any) -> bytes | None:
+        if self._schema is None:
+            return None
+        return self._encode(operation, intake.unwrapped(value, operation), self._schema)[0]
 
     def _accept(self) -> None:
         # Done when it was taken from the source.

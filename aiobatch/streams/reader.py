@@ -157,6 +157,7 @@ class ItemStream(Stream):
 
     async def _take(self, index: int, key: Any) -> None:
         self.report.accept()
+        identity = None
         try:
             await self._breathe()
             if self._requests is None:
@@ -170,7 +171,7 @@ class ItemStream(Stream):
             self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
             raise self._cut_short from refusal.__cause__
         except BaseException:
-            self.report.leave_unsent(key)
+            self.report.leave_unsent(identity, key)
             raise
 
     async def _begin(self, first: Any) -> None:

@@ -43,7 +43,7 @@ class Report:
         self.invalid = 0
         self._counts = dict.fromkeys(State, 0)
         self._left: dict[bytes, _Leftover] = {}
-        # Taken from the source, and then the stream ended before there was room for them.
+        # Taken from a source before anything was known of the table.
         self._unsent: list[_Leftover] = []
         self._rejected: list[RejectedEntry] = []
         self._invalid: list[InvalidEntry] = []
@@ -114,10 +114,15 @@ class Report:
             # Only reads come here: a write takes along what an earlier one left.
             before.weight += weight
 
-    def leave_unsent(self, value: Any, *, deletes: bool = False) -> None:
-        """An entry was accepted from the source, and then the stream ended."""
-        self.end(State.UNPROCESSED, 1)
-        self._unsent.append(_Leftover(value, 1, State.UNPROCESSED, deletes))
+    def leave_unsent(self, identity: bytes | None, value: Any, *, deletes: bool = False) -> None:
+        """An entry was accepted from the source, and the stream ended before it came in hand."""
+        if identity is None:
+            self.end(State.UNPROCESSED, 1)
+            self._unsent.append(_Leftover(value, 1, State.UNPROCESSED, deletes))
+            return
+        weight, doubtful = self.resume(identity)
+        state = State.UNKNOWN if doubtful else State.UNPROCESSED
+        self.leave(state, identity, value, 1 + weight, deletes=deletes)
 
     def reject(self, index: int, value: Any, weight: int, rejection: Rejection) -> None:
         """DynamoDB refused an entry."""

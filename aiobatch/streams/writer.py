@@ -133,7 +133,6 @@ class BatchWriter(Stream):
             raise InvalidItem(index, refusal.path, refusal.reason, what=what) from refusal.__cause__
         at = self.report.accepted if index is None else index
         await self._take_in(identity, Version(at, value, fragment, operation == "delete"))
-        self._tell()
 
     def _tell(self) -> None:
         """Entries may have ended."""

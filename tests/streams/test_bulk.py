@@ -101,16 +101,16 @@ async def test_progress_is_told_at_the_end_of_a_cancelled_load(
 
 async def test_a_callback_that_raises_ends_the_load(db: DynamoDB, wire: FakeWire) -> None:
     wire.always(Fault.latency(0.1))
-    calls = 0
+    reports: list[WriteReport] = []
 
-    def on_progress(_: WriteReport) -> None:
-        nonlocal calls
-        calls += 1
+    def on_progress(report: WriteReport) -> None:
+        reports.append(report)
         raise _Own
 
     with pytest.raises(_Own):
         await db.bulk_write(items(5000), "things", on_progress=on_progress)
-    assert calls == 1
+    [report] = reports
+    assert_ended(report)
     assert len(held(wire)) < 5000
     assert wire.in_flight == 0
 
