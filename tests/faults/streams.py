@@ -25,7 +25,6 @@ async def stream_soak(
     items: int,
     seed: int,
     faults: Mapping[Fault, float] = ALL_FAULTS,
-    first: Sequence[Fault] = (),
     retries: Sequence[Retry] = RETRIES,
     poisoned: float = 0.002,
     cancelled: bool = False,
@@ -40,7 +39,6 @@ async def stream_soak(
         items: how many keys.
         seed: for everything that is drawn.
         faults: with their probabilities.
-        first: what the first requests of each phase meet.
         retries: the policies of streams, in turn.
         poisoned: the share of items that the service refuses.
         cancelled: whether each stream is cancelled at some time.
@@ -56,7 +54,6 @@ async def stream_soak(
     @asynccontextmanager
     async def trouble(phase: int) -> AsyncIterator[None]:
         faulty.always(Fault.validation(), operation="BatchWriteItem", entry=is_poisoned)
-        faulty.script(first)
         faulty.randomly(faults, seed=seed * 10 + phase)
         seen = len(faulty.requests)
         yield

@@ -9,7 +9,7 @@ from aiobatch import DynamoDB, Retry
 from aiobatch.testing import FakeWire, Fault, FaultProxy
 from tests.backends import Backend
 from tests.conftest import TableFactory
-from tests.faults.soak import SLOWING_FAULTS, SUDDEN_FAULTS, SoakReport
+from tests.faults.soak import SUDDEN_FAULTS, SoakReport
 from tests.faults.streams import stream_soak
 from tests.faults.test_soak import scan
 
@@ -66,7 +66,6 @@ async def test_nothing_is_lost_through_a_proxy(
             items=400,
             seed=1,
             faults=SUDDEN_FAULTS,
-            first=tuple(SLOWING_FAULTS),
             retries=(
                 Retry(max_retries=2, base_delay=0.0),
                 Retry(max_retries=20, base_delay=0.0, on_progress="refund"),
