@@ -101,7 +101,7 @@ async def test_a_writer_that_tasks_share(db: DynamoDB, table: TableFactory) -> N
 
     async def work(worker: int) -> None:
         for number in range(60):
-            one = {"pk": f"{worker}-{number % 20}", "n": number}
+            one: dict[str, Any] = {"pk": f"{worker}-{number % 20}", "n": number}
             if number % 7 == 0:
                 await writer.delete({"pk": one["pk"]})
                 last[one["pk"]] = None

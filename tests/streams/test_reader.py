@@ -181,6 +181,31 @@ async def test_leftovers_are_repacked(db: DynamoDB, wire: FakeWire) -> None:
     assert by_key(found) == [item(number) for number in range(2000)]
 
 
+async def test_requests_grow_again_after_answers_that_were_cut(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    """One partition with large items does not make the rest of a long stream slow."""
+    wire.put("things", [{**item(number), "blob": "x" * 100_000} for number in range(300)])
+    wire.cut(2_000_000)
+    wire.always(Fault.latency(0.01))
+
+    async def source() -> AsyncIterator[Item]:
+        for number in range(300):
+            yield key(number)
+        await asyncio.sleep(10)
+        wire.cut(None)
+        for number in range(300, 5000):
+            yield key(number)
+
+    stream = db.iter_get(source(), "things")
+    async with stream as items:
+        async for _ in items:
+            pass
+    assert stream.report.processed == 2000
+    assert min(sizes(wire)[3:10]) < 30
+    assert sizes(wire)[-10:-1] == [100] * 9
+
+
 # --- leaving ---
 
 
