@@ -49,6 +49,7 @@ class OpenCall(BatchCall):
         # A call of fixed entries begins with all of them planned; this one with empty places.
         self.plan.clear()
         self.is_open = True
+        self._loop = asyncio.get_running_loop()
         self._stalled = False
         self._max_wait = max_wait
         self._may_wait = may_wait
@@ -84,8 +85,7 @@ class OpenCall(BatchCall):
             place: one that is free.
             doubtful: an earlier write of the same key may have taken effect.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         if self.only_waits_for_more and not self.plan:
             # A stream that has nothing to do does not stall.
             self.progressed_at = now
@@ -93,12 +93,11 @@ class OpenCall(BatchCall):
         self.renew(place)
         self.plan.add(place)
         self._added += 1
-        self._forget_what_left()
         self._added_at.append(now)
         if self.plan.fills_a_request:
             self.wake.set()
         elif self._timer is None:
-            self._timer = loop.call_later(self._max_wait, self._waited)
+            self._timer = self._loop.call_later(self._max_wait, self._waited)
 
     def hurry(self) -> None:
         """Let everything that was fed so far leave, in full requests or not."""
@@ -124,6 +123,7 @@ class OpenCall(BatchCall):
                 self.last_error
                 or TimeoutError(f"nothing went through for {self.retry.max_stall:g} s")
             )
+        self._forget_what_left()
         self._on_landed(entries)
 
     def _stalls(self, until: float) -> bool:
@@ -136,12 +136,11 @@ class OpenCall(BatchCall):
         self._forget_what_left()
         if not self._added_at:
             return
-        loop = asyncio.get_running_loop()
         due = self._added_at[0] + self._max_wait
-        if due > loop.time() + _CLOCK_ERROR:
-            self._timer = loop.call_at(due, self._waited)
+        if due > self._loop.time() + _CLOCK_ERROR:
+            self._timer = self._loop.call_at(due, self._waited)
         elif self._may_wait():
-            self._timer = loop.call_later(max(self._max_wait, _SHORTEST_WAIT), self._waited)
+            self._timer = self._loop.call_later(max(self._max_wait, _SHORTEST_WAIT), self._waited)
         else:
             self.hurry()
 

@@ -159,7 +159,8 @@ class ItemStream(Stream):
         self.report.accept()
         identity = None
         try:
-            await self._breathe()
+            if self._slice_is_over:
+                await self._breathe()
             if self._requests is None:
                 await self._begin(key)
             identity = codec.encode_key(key, self._schema, self._access.serialize)

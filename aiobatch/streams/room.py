@@ -33,10 +33,16 @@ class Room:
         """Whether an entry of so many bytes need not wait."""
         return not self._line and self._fits(size)
 
+    def take_at_once(self, size: int) -> bool:
+        """Take an entry of so many bytes in, if it need not wait."""
+        has = self.has(size)
+        if has:
+            self._add(size)
+        return has
+
     async def take(self, size: int) -> None:
         """Wait until an entry of so many bytes fits in."""
-        if self.has(size):
-            self._add(size)
+        if self.take_at_once(size):
             return
         turn = asyncio.get_running_loop().create_future()
         self._line.append((turn, size))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from aiobatch.access import Access
 from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
@@ -174,11 +174,15 @@ class Stream:
 
     # ------------------------------------------------------------------ entries in
 
+    @property
+    def _slice_is_over(self) -> bool:
+        """Whether the loop must be let go: a source may never wait for anything."""
+        return perf_counter() - self._began > LOOP_SLICE
+
     async def _breathe(self) -> None:
-        """Let the loop go if its slice is over: a source may never wait for anything."""
-        if perf_counter() - self._began > LOOP_SLICE:
-            await asyncio.sleep(0)
-            self._began = perf_counter()
+        """Let the loop go."""
+        await asyncio.sleep(0)
+        self._began = perf_counter()
 
     async def _take_in(self, identity: bytes, version: Version) -> None:
         """Take an entry in hand, as soon as there is room for it.
@@ -186,16 +190,20 @@ class Stream:
         Raises:
             BatchError, ClientClosed: the stream has come to its end; the entry was not taken.
         """
-        await self._check()
+        if self._is_ending():
+            await self._raise_when_over()
         if self._fold(identity, version):
             return
         size = len(version.fragment)
-        if not self._room.has(size):
-            self._hurry_if_stuck()
+        if self._room.take_at_once(size):
+            self._place(identity, version, size)
+            return
+        self._hurry_if_stuck()
         await self._room.take(size)
         # Others may have taken the key in hand, or the stream may have ended, in the meantime.
         try:
-            await self._check()
+            if self._is_ending():
+                await self._raise_when_over()
             if not self._fold(identity, version):
                 self._place(identity, version, size)
                 return
@@ -278,14 +286,18 @@ class Stream:
 
     # ------------------------------------------------------------------ the end
 
-    async def _check(self) -> None:
-        """Raise if the stream has come to its end, once its account is complete."""
-        if self._runner is None or self._call is None:
-            return
-        if self._call.fatal is not None or self._runner.done():
-            while not self._is_over:
-                await self._news.wait()
-            raise self._error()
+    def _is_ending(self) -> bool:
+        """Whether nothing that comes now would be sent."""
+        call, runner = self._call, self._runner
+        return call is not None and (
+            call.fatal is not None or (runner is not None and runner.done())
+        )
+
+    async def _raise_when_over(self) -> NoReturn:
+        """Tell why the stream has come to its end, once its account is complete."""
+        while not self._is_over:
+            await self._news.wait()
+        raise self._error()
 
     def _ran(self, runner: asyncio.Task[None]) -> None:
         """The call is over: whatever is in hand has ended, too."""

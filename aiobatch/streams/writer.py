@@ -115,15 +115,16 @@ class BatchWriter(Stream):
         self._call.hurry()
         while not all(entry.over for entry in taken):
             await self._news.wait()
-        await self._check()
+        if self._is_ending():
+            await self._raise_when_over()
 
     # ------------------------------------------------------------------ inside
 
     async def write(self, operation: Operation, value: Any, index: int | None = None) -> None:
         """Take a write, at this position of a source if it has one."""
         self._check_open()
-        await self._check()
-        await self._breathe()
+        if self._slice_is_over:
+            await self._breathe()
         what = "item" if operation == "put" else "key"
         try:
             plain = intake.unwrapped(value, operation)
@@ -192,11 +193,11 @@ class BatchWriter(Stream):
         self.report.accept()
 
     def _place(self, identity: bytes, version: Version, size: int) -> None:
-        self._check_open()
         self._accept()
         super()._place(identity, version, size)
 
     def _fold(self, identity: bytes, version: Version) -> bool:
+        # Asked of each write just before it is taken: its block may have been left meanwhile.
         self._check_open()
         entry = self._in_hand.get(identity)
         if entry is None:
