@@ -16,9 +16,11 @@ from aiobatch.errors import (
     TransactionFailed,
     WireError,
 )
+from aiobatch.loader import Loader, LoaderStats
 from aiobatch.responses import (
     BatchGetResponse,
     BatchWriteResponse,
+    InvalidEntry,
     Item,
     ItemResponse,
     Metrics,
@@ -27,6 +29,9 @@ from aiobatch.responses import (
     WriteResponse,
 )
 from aiobatch.retry import Retry
+from aiobatch.streams.reader import ItemStream
+from aiobatch.streams.report import ReadReport, WriteReport
+from aiobatch.streams.writer import BatchWriter
 
 __all__ = [
     "AccessDenied",
@@ -35,15 +40,21 @@ __all__ = [
     "BatchGetResponse",
     "BatchTimeout",
     "BatchWriteResponse",
+    "BatchWriter",
     "ClientClosed",
     "ConditionFailed",
     "DynamoDB",
+    "InvalidEntry",
     "InvalidItem",
     "Item",
     "ItemResponse",
+    "ItemStream",
     "KeyNamesUnknown",
+    "Loader",
+    "LoaderStats",
     "Metrics",
     "OrderedBatchGetResponse",
+    "ReadReport",
     "RejectedEntry",
     "Retry",
     "ServiceError",
@@ -51,5 +62,6 @@ __all__ = [
     "Throttled",
     "TransactionFailed",
     "WireError",
+    "WriteReport",
     "WriteResponse",
 ]

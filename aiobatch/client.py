@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, overload
 
 from aiobatch import codec, intake
+from aiobatch.access import Access
 from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
@@ -26,6 +35,7 @@ from aiobatch.errors import (
     ServiceError,
     WireError,
 )
+from aiobatch.loader import Loader
 from aiobatch.responses import (
     BatchGetResponse,
     BatchWriteResponse,
@@ -37,6 +47,12 @@ from aiobatch.responses import (
 from aiobatch.retry import Retry
 from aiobatch.sharing import EngineSettings, Lease
 from aiobatch.single import Expressions, condition_of, describe_body, item_body, query_body
+from aiobatch.streams.load import bulk_write
+from aiobatch.streams.reader import ItemStream
+from aiobatch.streams.report import WriteReport
+from aiobatch.streams.source import check_source
+from aiobatch.streams.stream import Settings
+from aiobatch.streams.writer import BatchWriter
 from aiobatch.wire.protocol import Request, Wire
 from aiobatch.wire.settings import ConnectionSettings, WireKind
 
@@ -426,6 +442,257 @@ class DynamoDB:
             _raise_if_due("batch_write_item", table_name, call, account.told, view)
         return view()  # type: ignore[return-value]
 
+    # ------------------------------------------------------------------ loads and streams
+
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        retry: Retry | None = None,
+    ) -> Loader:
+        """Load items one by one where they are needed, and have them read together.
+
+        Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem;
+        the same key is asked for once, and each caller gets a copy of its own. A caller that is
+        cancelled, or whose key is refused, harms no other.
+
+        Args:
+            table_name: the table's name or ARN.
+            projection_expression: as for :meth:`batch_get_item`.
+            expression_attribute_names: as for :meth:`batch_get_item`.
+            consistent_read: as for :meth:`batch_get_item`.
+            max_wait: seconds that a load waits at most for others. 0.0: only for those of the same
+                turn of the loop.
+            max_batch: keys after which a batch goes at once, from 1 to 100.
+            cache: a mapping, such as ``{}``, that remembers items and missing ones by key, for as
+                long as it lives: make it, and the loader, once a request. None: every load reads.
+            retry: the retry policy of each batch.
+
+        Returns:
+            A loader with ``load(key)``, ``load_many(keys)``, ``clear()``, ``prime()`` and
+            ``stats``. It need not be closed.
+
+        Raises:
+            ValueError, TypeError: settings that cannot be right.
+
+        Example::
+
+            import asyncio
+
+            users = db.loader("users")
+
+            async def name_of(number):
+                user = await users.load({"pk": f"user#{number}", "sk": "profile"})
+                return user["name"] if user else None
+
+            print(await asyncio.gather(*[name_of(number) for number in range(50)]))
+        """
+        intake.check_table_name(table_name)
+        codec.compile_projection(projection_expression, expression_attribute_names, ())
+        return Loader(
+            self._access(),
+            table_name,
+            projection_expression=projection_expression,
+            expression_attribute_names=expression_attribute_names,
+            consistent_read=consistent_read,
+            max_wait=max_wait,
+            max_batch=max_batch,
+            cache=cache,
+            retry=_checked_retry(retry) or self._retry,
+        )
+
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        retry: Retry | None = None,
+    ) -> ItemStream:
+        """Read items by any number of keys, as they arrive, in bounded memory.
+
+        Items come in no order. A key that comes several times is answered each time. Leaving the
+        block, by ``break`` or an error too, sends nothing more; keys whose items were not handed
+        out are then among ``report.unprocessed_keys``.
+
+        Args:
+            keys: an iterable or async iterable of any length. It is read ahead by at most
+                ``max_pending`` keys. One that waits for something should be an async one. A
+                generator stays the caller's to close.
+            table_name: the table's name or ARN.
+            projection_expression: as for :meth:`batch_get_item`.
+            expression_attribute_names: as for :meth:`batch_get_item`.
+            consistent_read: as for :meth:`batch_get_item`.
+            on_missing: called with each key that has no item; only the count is kept otherwise.
+            on_invalid: what a key does that DynamoDB would refuse: ``"raise"`` ends the iteration
+                with ``InvalidItem`` after the items of the keys before it; ``"collect"`` leaves it
+                in ``report.invalid_keys``.
+            max_pending: keys and items held at once, besides the one that was taken last. None:
+                two full requests for each that may be under way.
+            max_wait: seconds that a key waits at most for a request to fill up, where the source
+                is slow.
+            retry: the retry policy; by default :meth:`Retry.patient`.
+
+        Returns:
+            The stream, to be used as a block and iterated over in it. ``report`` is its account,
+            live: a :class:`ReadReport`.
+
+        Raises:
+            ValueError, TypeError: settings that cannot be right, at once.
+            BatchError: after the last item, if anything is left: keys rejected, or unprocessed
+                when the retries were over or no request can succeed. ``response`` has the account.
+            InvalidItem: see ``on_invalid``.
+            ClientClosed: the client was closed.
+
+        Example::
+
+            keys = ({"pk": f"user#{n}", "sk": "profile"} for n in range(10_000))
+            async with db.iter_get(keys, "users") as items:
+                async for item in items:
+                    print(item["name"])
+            print(items.report.processed, items.report.missing)
+        """
+        intake.check_table_name(table_name)
+        check_source(keys, "keys")
+        codec.compile_projection(projection_expression, expression_attribute_names, ())
+        return ItemStream(
+            self._access(),
+            keys,
+            table_name,
+            _stream_settings(retry, max_pending, max_wait),
+            projection_expression=projection_expression,
+            expression_attribute_names=expression_attribute_names,
+            consistent_read=consistent_read,
+            on_missing=on_missing,
+            on_invalid=_checked_on_invalid(on_invalid),
+        )
+
+    def batch_writer(
+        self,
+        table_name: str,
+        *,
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        retry: Retry | None = None,
+    ) -> BatchWriter:
+        """Put and delete items one by one, and have them leave 25 a request.
+
+        A block, which any number of tasks may share. ``await writer.put(item)`` and
+        ``await writer.delete(key)`` take a write, and wait while too many are in hand. A request
+        leaves when it is full, when its first write has waited for ``max_wait``, with
+        ``await writer.flush()``, and when the block is left. Writes to one key act in their order:
+        the last one wins, and no two are ever under way at once.
+
+        A block that raised sends nothing more: what it leaves stands in ``writer.report``, as does
+        what a cancelled one leaves.
+
+        Args:
+            table_name: the table's name or ARN.
+            max_pending: writes in hand at once. None: two full requests for each that may be under
+                way.
+            max_wait: seconds that a write waits at most for its request to fill up.
+            retry: the retry policy; by default :meth:`Retry.patient`.
+
+        Returns:
+            The writer. ``report`` is its account, live: a :class:`WriteReport`.
+
+        Raises:
+            ValueError, TypeError: settings that cannot be right, at once.
+            BatchError: on leaving the block, if anything is left: writes unprocessed, rejected or
+                unknown. ``response`` has the account. ``put`` and ``delete`` raise it where no
+                write can succeed any more, and have errors of their own.
+            ClientClosed: the client was closed.
+
+        Example::
+
+            async with db.batch_writer("users") as writer:
+                for n in range(100):
+                    await writer.put({"pk": f"user#{n}", "sk": "profile", "name": f"User {n}"})
+                await writer.delete({"pk": "user#99", "sk": "profile"})
+            print(writer.report.processed)
+        """
+        intake.check_table_name(table_name)
+        return BatchWriter(
+            self._access(), table_name, _stream_settings(retry, max_pending, max_wait)
+        )
+
+    async def bulk_write(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        operation: Literal["put", "delete"] = "put",
+        on_progress: Callable[[WriteReport], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        retry: Retry | None = None,
+    ) -> WriteReport:
+        """Put or delete all that a source gives, in bounded memory.
+
+        Args:
+            source: an iterable or async iterable of items, or of keys for a delete, of any length.
+                It is read ahead by at most ``max_pending``. One that waits for something should be
+                an async one.
+            table_name: the table's name or ARN.
+            operation: ``"put"`` or ``"delete"``.
+            on_progress: called with the live report, at most ten times a second and once at the
+                end, however it ends: so the account of a load that was cancelled is there, too.
+            on_invalid: what an item does that DynamoDB would refuse: ``"raise"`` ends the load
+                with ``InvalidItem``, once all items before it have been written; ``"collect"``
+                leaves it in ``report.invalid_items`` and goes on.
+            max_pending: as for :meth:`batch_writer`.
+            max_wait: as for :meth:`batch_writer`.
+            retry: as for :meth:`batch_writer`.
+
+        Returns:
+            The report. Everything was written, but for invalid items that were collected.
+
+        Raises:
+            ValueError, TypeError: settings that cannot be right, at once.
+            BatchError: something is left: unprocessed, rejected or unknown. Where no write can
+                succeed, or nothing went through for as long as the policy allows, the rest of the
+                source was not read. ``response`` has the account.
+            InvalidItem: see ``on_invalid``; ``index`` is its position in the source, ``response``
+                the account.
+            ClientClosed: the client was closed.
+            Exception: what the source raises, once all items before it have been written.
+
+        Example::
+
+            report = await db.bulk_write(
+                ({"pk": f"user#{n}", "sk": "profile", "name": f"User {n}"} for n in range(1000)),
+                "users",
+                on_progress=lambda report: print(report.processed),
+            )
+            print(report.processed, report.metrics["requests"])
+        """
+        if operation not in ("put", "delete"):
+            raise ValueError(f"Invalid operation '{operation}'. Must be 'put' or 'delete'")
+        intake.check_table_name(table_name)
+        check_source(source, "items")
+        return await bulk_write(
+            self._access(),
+            source,
+            table_name,
+            _stream_settings(retry, max_pending, max_wait),
+            operation=operation,
+            on_progress=on_progress,
+            on_invalid=_checked_on_invalid(on_invalid),
+        )
+
     # ------------------------------------------------------------------ single items
 
     async def get(
@@ -758,6 +1025,30 @@ class DynamoDB:
         except _Ended:
             raise ClientClosed("the client was closed during the call") from None
 
+    def _access(self) -> Access:
+        """This client, for a loader or a stream."""
+
+        def check() -> None:
+            if self._closed:
+                raise ClientClosed("the client is closed: make a new DynamoDB()")
+            self._join_loop()
+
+        def known_schema(engine: Dispatcher | None, table_name: str) -> KeySchema | None:
+            if engine is None:
+                return self._key_names.get(table_name)
+            return self._known_schema(engine, table_name)
+
+        return Access(
+            retry=self._retry,
+            numbers=self._numbers,
+            serialize=self._serialize,
+            check=check,
+            under_way=self._answering,
+            engine=self._engine,
+            known_schema=known_schema,
+            describe=self._describe,
+        )
+
     def _join_loop(self) -> Lease:
         loop = asyncio.get_running_loop()
         if self._lease is not None and self._lease.loop is not loop:
@@ -935,6 +1226,18 @@ def _checked_retry(retry: Retry | None) -> Retry | None:
     if retry is not None and not isinstance(retry, Retry):
         raise TypeError(f"retry must be an aiobatch.Retry, not {type(retry).__name__}")
     return retry
+
+
+def _stream_settings(retry: Retry | None, max_pending: int | None, max_wait: float) -> Settings:
+    return Settings(
+        retry=_checked_retry(retry) or Retry.patient(), max_pending=max_pending, max_wait=max_wait
+    )
+
+
+def _checked_on_invalid(on_invalid: Literal["raise", "collect"]) -> Literal["raise", "collect"]:
+    if on_invalid not in ("raise", "collect"):
+        raise ValueError(f'on_invalid must be "raise" or "collect", not {on_invalid!r}')
+    return on_invalid
 
 
 def _checked_capacity(capacity: Capacity | None) -> Capacity | None:

@@ -71,18 +71,29 @@ def _rebuild(
 
 
 class InvalidItem(AiobatchError, ValueError):
-    """An item or a key that DynamoDB would refuse. It was found before anything was sent.
+    """An item or a key that DynamoDB would refuse. It was found before it was sent.
 
     Attributes:
         index: the position in the caller's list, counted from 0; None for a single-item call.
         path: where in the item, such as ``address.tags[2]``; empty for the item itself.
         reason: what is wrong with it and what to do. Never the value.
+        response: the account of a stream, which had sent what came before this item; None for any
+            other call, which had sent nothing.
     """
 
-    def __init__(self, index: int | None, path: str, reason: str, *, what: str = "item") -> None:
+    def __init__(
+        self,
+        index: int | None,
+        path: str,
+        reason: str,
+        *,
+        what: str = "item",
+        response: Mapping[str, Any] | None = None,
+    ) -> None:
         self.index = index
         self.path = path
         self.reason = reason
+        self.response = response
         place = what if index is None else f"{what} {index}"
         where = f", attribute {path}" if path else ""
         super().__init__(f"{place}{where}: {reason}")

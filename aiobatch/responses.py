@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 __all__ = [
     "BatchGetResponse",
     "BatchWriteResponse",
+    "InvalidEntry",
     "Item",
     "ItemResponse",
     "Metrics",
@@ -44,6 +45,19 @@ class RejectedEntry(TypedDict):
     item: Any
     code: str
     message: str
+
+
+class InvalidEntry(TypedDict):
+    """An entry of a stream that DynamoDB would refuse: it was not sent.
+
+    ``item`` is the caller's own item or key, at position ``index`` of the source; ``path`` and
+    ``reason`` say where and why, as in ``InvalidItem``.
+    """
+
+    index: int
+    item: Any
+    path: str
+    reason: str
 
 
 class BatchGetResponse(TypedDict):

@@ -77,6 +77,11 @@ class BatchCall:
         return not (self.plan or self.waiting or self.in_flight)
 
     @property
+    def can_send(self) -> bool:
+        """Whether a request shall leave now."""
+        return bool(self.plan)
+
+    @property
     def must_raise(self) -> bool:
         """Whether any entry was rejected, is unknown, or failed for more than throttling."""
         counts = self.ledger.counts()
@@ -136,6 +141,10 @@ class BatchCall:
                 self.ledger.given_up(entry)
         return True
 
+    def renew(self, entry: int) -> None:
+        """Something new takes the place of this entry, with a whole budget of its own."""
+        self._retries[entry] = 0
+
     def _stalls(self, until: float) -> bool:
         limit = self.retry.max_stall
         return limit is not None and until - self.progressed_at > limit
@@ -151,10 +160,17 @@ class BatchCall:
             self.plan.split(entries)
             return True
         self.ledger.rejected(entries[0], code, message)
+        if self.has_progressed:
+            return True
         # Some messages begin with the whole request, which differs from entry to entry.
         words = _QUOTED.sub("Value at", message)
         self._lone_faults[words] += 1
-        return self.has_progressed or self._lone_faults[words] < _FAULTS_OF_THE_REQUEST
+        return self._lone_faults[words] < _FAULTS_OF_THE_REQUEST
+
+    def landed(self, entries: Sequence[int]) -> None:
+        """The request with these entries is over, and all that it meant has been entered."""
+        self.in_flight -= 1
+        self.wake.set()
 
     def progressed(self, now: float) -> None:
         """Something went through."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -58,7 +59,8 @@ class Dispatcher:
         self.wire = wire
         self.schemas = KeyBook()
         self.backoff = Backoff()
-        self._slots = Slots(min(max_concurrency, wire.max_concurrency))
+        self.max_concurrency = min(max_concurrency, wire.max_concurrency)
+        self._slots = Slots(self.max_concurrency)
         self._max_units = {"read": max_read_units, "write": max_write_units}
         self._governors: dict[tuple[str, Direction], Governor] = {}
         self._draw = draw
@@ -174,7 +176,7 @@ class Dispatcher:
         while not call.is_over:
             if call.gives_up(loop.time()):
                 continue
-            if not call.plan:
+            if not call.can_send:
                 call.wake.clear()
                 await call.wake.wait()
                 continue
@@ -190,7 +192,7 @@ class Dispatcher:
             call.in_flight += 1
             task = group.create_task(self._exchange(call, governor, entries, guess))
             # Not in the task itself: one that is cancelled before its first step runs no code.
-            task.add_done_callback(lambda _: self._landed(call))
+            task.add_done_callback(partial(self._landed, call, entries))
 
     async def _turn(self, governor: Governor, entries: int) -> float:
         """Wait for the table's pace, then for a slot. Returns the units guessed for the request."""
@@ -202,10 +204,9 @@ class Dispatcher:
             raise
         return guess
 
-    def _landed(self, call: BatchCall) -> None:
+    def _landed(self, call: BatchCall, entries: list[int], _: asyncio.Task[None]) -> None:
         self._slots.release()
-        call.in_flight -= 1
-        call.wake.set()
+        call.landed(entries)
 
     async def _exchange(
         self, call: BatchCall, governor: Governor, entries: list[int], guess: float

@@ -55,6 +55,20 @@ class Ledger:
         """Whether the entry has not ended yet."""
         return self._states[entry] == State.PENDING
 
+    def is_in_flight(self, entry: int) -> bool:
+        """Whether a request with this entry is under way."""
+        return bool(self._in_flight[entry])
+
+    def reopen(self, entry: int, *, doubtful: bool) -> None:
+        """Something else takes the place of an entry that has ended.
+
+        ``doubtful``: an earlier write of the same key may have taken effect.
+        """
+        self._states[entry] = State.PENDING
+        self._in_flight[entry] = 0
+        self._doubtful[entry] = doubtful
+        self.rejections.pop(entry, None)
+
     def depart(self, entries: Iterable[int]) -> None:
         """A request with these entries is about to leave."""
         for entry in entries:

@@ -71,7 +71,7 @@ class Plan:
         self._leftovers: deque[int] = deque()
         self._groups: deque[list[int]] = deque()
         self._sizes = sizes
-        self._max_entries = max_entries
+        self._max_entries = self._most_entries = max_entries
         self._max_bytes = max_bytes
 
     def __len__(self) -> int:
@@ -79,6 +79,16 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self._fresh or self._leftovers or self._groups)
+
+    @property
+    def fresh(self) -> int:
+        """How many entries wait that were never sent."""
+        return len(self._fresh)
+
+    @property
+    def fills_a_request(self) -> bool:
+        """Whether nothing is gained by waiting for more entries: leftovers never wait for any."""
+        return bool(self._groups or self._leftovers) or len(self._fresh) >= self._max_entries
 
     @property
     def next_size(self) -> int:
@@ -106,6 +116,10 @@ class Plan:
                 taken.append(waiting.popleft())
         return taken
 
+    def add(self, entry: int) -> None:
+        """One more entry, for a call that is fed while it runs."""
+        self._fresh.append(entry)
+
     def requeue(self, entries: Iterable[int]) -> None:
         """Leftovers whose wait is over: they go ahead of what was never sent."""
         self._leftovers.extend(entries)
@@ -119,6 +133,10 @@ class Plan:
     def shrink(self, max_entries: int) -> None:
         """From now on, send fewer entries a request: answers were cut at their largest size."""
         self._max_entries = max(1, min(self._max_entries, max_entries))
+
+    def widen(self) -> None:
+        """Undo a little of :meth:`shrink`: an answer was whole."""
+        self._max_entries = min(self._most_entries, self._max_entries + 1 + self._max_entries // 8)
 
     def clear(self) -> None:
         """Send nothing more."""

@@ -28,6 +28,20 @@ def test_a_write_that_is_cut_off_is_unknown() -> None:
     assert [ledger.state(0), ledger.state(1)] == [State.UNKNOWN, State.UNPROCESSED]
 
 
+@pytest.mark.parametrize("doubtful", [False, True])
+def test_another_entry_takes_the_place_of_one_that_ended(doubtful: bool) -> None:
+    ledger = Ledger(1, writes=True)
+    ledger.depart([0])
+    assert ledger.is_in_flight(0)
+    ledger.rejected(0, "ValidationException", "no")
+    assert not ledger.is_in_flight(0)
+    ledger.reopen(0, doubtful=doubtful)
+    assert ledger.is_pending(0)
+    assert not ledger.rejections
+    ledger.given_up(0)
+    assert ledger.state(0) is (State.UNKNOWN if doubtful else State.UNPROCESSED)
+
+
 def test_doubt_outlives_a_later_refusal() -> None:
     ledger = Ledger(1, writes=True)
     ledger.depart([0])

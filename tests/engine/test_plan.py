@@ -34,6 +34,36 @@ def test_a_stride_spreads_each_request_over_the_list() -> None:
         assert all(b - a == 40 for a, b in pairwise(request))
 
 
+def test_a_plan_that_is_added_to_knows_when_a_request_is_full() -> None:
+    plan = Plan((), lambda _: 1, max_entries=3, max_bytes=100)
+    for entry in range(2):
+        plan.add(entry)
+        assert not plan.fills_a_request
+    plan.add(2)
+    assert plan.fills_a_request
+    assert (plan.fresh, plan.cut(), plan.fresh) == (3, [0, 1, 2], 0)
+    # Leftovers wait for nobody, and take along what is there.
+    plan.add(3)
+    plan.requeue([1])
+    assert plan.fills_a_request
+    assert plan.cut() == [1, 3]
+    plan.split([0, 2])
+    assert plan.fills_a_request
+    assert [plan.cut(), plan.cut()] == [[0], [2]]
+
+
+def test_a_shrunk_plan_widens_again_and_no_further() -> None:
+    plan = Plan(range(1000), lambda _: 1, max_entries=100, max_bytes=1000)
+    plan.shrink(10)
+    sizes = []
+    for _ in range(30):
+        plan.widen()
+        sizes.append(plan.next_size)
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 12
+    assert sizes[-1] == 100
+
+
 def test_an_entry_larger_than_a_request_goes_alone() -> None:
     sizes = [10, 500, 10, 10]
     plan = Plan(range(4), sizes.__getitem__, max_entries=25, max_bytes=100)

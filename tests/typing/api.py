@@ -13,17 +13,24 @@ from aiobatch import (
     BatchError,
     BatchGetResponse,
     BatchTimeout,
+    BatchWriter,
     BatchWriteResponse,
     ConditionFailed,
     DynamoDB,
+    InvalidEntry,
     InvalidItem,
     Item,
     ItemResponse,
+    ItemStream,
+    Loader,
+    LoaderStats,
     Metrics,
     OrderedBatchGetResponse,
+    ReadReport,
     RejectedEntry,
     Retry,
     ServiceError,
+    WriteReport,
     WriteResponse,
 )
 
@@ -159,6 +166,62 @@ async def failing(db: DynamoDB) -> None:
         assert_type(error.after_retry, bool)
     except aiobatch.AiobatchError:
         raise
+
+
+async def loading(db: DynamoDB, flag: bool) -> None:
+    users = db.loader("users", max_wait=0.002, max_batch=50, cache={}, retry=Retry())
+    assert_type(users, Loader)
+    assert_type(await users.load({"pk": "a"}), dict[str, Any] | None)
+    assert_type(await users.load_many([User("a")]), list[dict[str, Any] | None])
+    assert_type(
+        await users.load_many([{"pk": "a"}], return_exceptions=True),
+        list[dict[str, Any] | BaseException | None],
+    )
+    await users.load_many([{"pk": "a"}], return_exceptions=flag)
+    users.prime({"pk": "a"}, {"pk": "a"})
+    users.prime({"pk": "b"}, None)
+    users.clear({"pk": "a"})
+    users.clear()
+    assert_type(users.stats, LoaderStats)
+    assert_type(users.stats.batches, int)
+
+
+async def streaming(db: DynamoDB, keys: AsyncIterator[dict[str, str]]) -> None:
+    missing: list[dict[str, str]] = []
+    async with db.iter_get(keys, "users", on_missing=missing.append) as items:
+        assert_type(items, ItemStream)
+        async for item in items:
+            assert_type(item, dict[str, Any])
+    assert_type(items.report, ReadReport)
+    assert_type(items.report.missing, int)
+    assert_type(items.report.unprocessed_keys, list[Any])
+    assert_type(items.report.metrics, Metrics)
+    assert_type(items.report.invalid_keys, list[InvalidEntry])
+    db.iter_get([User("a")], "users", on_invalid="collect", max_pending=500, retry=Retry())
+
+    async with db.batch_writer("users", max_wait=1) as writer:
+        assert_type(writer, BatchWriter)
+        await writer.put(User("a"))
+        await writer.delete({"pk": "a"})
+        await writer.flush()
+        assert_type(writer.report, WriteReport)
+        assert_type(writer.report.unknown, int)
+
+    report = await db.bulk_write(
+        (User(str(number)) for number in range(3)),
+        "users",
+        operation="put",
+        on_progress=lambda report: print(report.processed),
+        on_invalid="collect",
+    )
+    assert_type(report, WriteReport)
+    assert_type(report.rejected_items, list[RejectedEntry])
+    assert_type(report.invalid_items[0]["path"], str)
+    await db.bulk_write(keys, "users", operation="delete", on_progress=follow)
+
+
+def follow(report: WriteReport) -> None:
+    print(report.accepted, report.pending, report.take())
 
 
 async def together(db: DynamoDB) -> None:

@@ -61,3 +61,23 @@ async def querying(db: DynamoDB) -> None:
     db.query("users", "pk = :pk")  # type: ignore[call-arg]
     for _ in db.query("users", "a", expression_attribute_values=values):  # type: ignore[attr-defined]
         pass
+
+
+async def loading(db: DynamoDB) -> None:
+    db.loader("users", cache=True)  # type: ignore[arg-type]
+    loaded = await db.loader("users").load({"pk": "a"})
+    # It may be None.
+    loaded["pk"]  # type: ignore[index]
+    [one] = await db.loader("users").load_many([{"pk": "a"}], return_exceptions=True)
+    one["pk"]  # type: ignore[index]
+
+
+async def streaming(db: DynamoDB) -> None:
+    async for _ in db.iter_get(None, "users"):  # type: ignore[arg-type]
+        pass
+    with db.batch_writer("users"):  # type: ignore[attr-defined]
+        pass
+    db.iter_get([], "users", on_invalid="skip")  # type: ignore[arg-type]
+    await db.bulk_write([], "users", operation="update")  # type: ignore[arg-type]
+    report = await db.bulk_write([], "users")
+    print(report.missing)  # type: ignore[attr-defined]

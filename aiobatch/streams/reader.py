@@ -1,0 +1,230 @@
+"""``iter_get``: items by their keys as they arrive, of a source of any length."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from aiobatch import codec
+from aiobatch.access import Access, needed_capacity
+from aiobatch.codec import KeySchema
+from aiobatch.copies import copy_of
+from aiobatch.engine.ledger import State
+from aiobatch.engine.requests import BatchGet
+from aiobatch.errors import InvalidItem
+from aiobatch.limits import BATCH_GET_MAX_KEYS
+from aiobatch.responses import Item
+from aiobatch.streams.report import ReadReport
+from aiobatch.streams.source import Source, SourceFailed, pull
+from aiobatch.streams.stream import Entry, OnInvalid, Settings, Stream, Version, end
+
+__all__ = ["ItemStream", "OnMissing"]
+
+OnMissing = Callable[[Any], object]
+
+
+class ItemStream(Stream):
+    """Items as they arrive. :meth:`DynamoDB.iter_get` makes it.
+
+    It is used as a block, and iterated over inside it, by one task or by several that share the
+    items among them. When the block is left, by ``break`` or an error too, nothing more is sent.
+
+    Attributes:
+        report: the account, live: see :class:`ReadReport`.
+    """
+
+    report: ReadReport
+
+    def __init__(
+        self,
+        access: Access,
+        keys: Source,
+        table_name: str,
+        settings: Settings,
+        *,
+        projection_expression: str | None,
+        expression_attribute_names: Mapping[str, str] | None,
+        consistent_read: bool,
+        on_missing: OnMissing | None,
+        on_invalid: OnInvalid,
+    ) -> None:
+        super().__init__(access, "iter_get", table_name, "read", settings)
+        self.report = ReadReport(self._metrics)
+        self._keys = keys
+        self._projection = (projection_expression, expression_attribute_names)
+        self._consistent_read = consistent_read
+        self._on_missing = on_missing
+        self._on_invalid: OnInvalid = on_invalid
+        self._schema: KeySchema | None = None
+        self._requests: BatchGet | None = None
+        self._feeder: asyncio.Task[None] | None = None
+        # Answered and not handed out: with None for a missing item.
+        self._ready: deque[tuple[Entry, Item | None]] = deque()
+        # What the source raised, or an invalid key of it: raised after all that came before it.
+        self._cut_short: Exception | None = None
+        self._is_left = False
+
+    async def __aenter__(self) -> Self:
+        await self._enter(BATCH_GET_MAX_KEYS)
+        self._feeder = asyncio.create_task(self._feed(), name="aiobatch-iter_get-keys")
+        self._feeder.add_done_callback(self._fed)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_left = True
+        try:
+            await end([self._feeder, self._runner])
+        finally:
+            while self._ready:
+                entry, _ = self._ready.popleft()
+                self._leave(entry)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        if self._feeder is None or self._is_left:
+            how = "was not entered" if self._feeder is None else "has been left"
+            raise RuntimeError(f"the block of this iter_get {how}: use it inside `async with`")
+        while True:
+            while self._ready:
+                entry, item = self._ready[0]
+                if item is not None:
+                    return self._hand_out(entry, item)
+                self._ready.popleft()
+                self._room.give(entry.size)
+                self.report.end(State.MISSING, entry.weight)
+                if self._on_missing is not None:
+                    self._on_missing(entry.version.value)
+            if self._is_at_its_end:
+                raise self._last_word()
+            await self._news.wait()
+            if self._is_left:
+                raise StopAsyncIteration
+
+    # ------------------------------------------------------------------ inside
+
+    def _hand_out(self, entry: Entry, item: Item) -> Item:
+        self.report.end(State.PROCESSED, 1)
+        entry.weight -= 1
+        if entry.weight:
+            copied: Item = copy_of(item)
+            return copied
+        self._ready.popleft()
+        self._room.give(entry.size)
+        return item
+
+    @property
+    def _is_at_its_end(self) -> bool:
+        fed = self._feeder is not None and self._feeder.done()
+        return fed and (self._is_over or self._runner is None)
+
+    def _last_word(self) -> BaseException:
+        """What ends the iteration, after the last item."""
+        if isinstance(self._cut_short, InvalidItem):
+            self._cut_short.response = self.report.response()
+        if self._broken is None and self._cut_short is not None and not self.report.has_leftovers:
+            return self._cut_short
+        if self._must_raise:
+            error = self._error()
+            if error.__cause__ is None:
+                error.__cause__ = self._cut_short
+            return error
+        return StopAsyncIteration()
+
+    async def _feed(self) -> None:
+        """Take the keys from their source. It ends with the stream, or by being cancelled."""
+        try:
+            await pull(self._keys, self._take)
+        except SourceFailed as failed:
+            self._cut_short = failed.error
+        except Exception as error:
+            if self._cut_short is None and not self._is_over:
+                self._cut_short = error
+        if self._call is not None:
+            self._call.close()
+
+    def _fed(self, feeder: asyncio.Task[None]) -> None:
+        self._announce()
+
+    async def _take(self, index: int, key: Any) -> None:
+        self.report.accept()
+        identity = None
+        try:
+            if self._slice_is_over:
+                await self._breathe()
+            if self._requests is None:
+                await self._begin(key)
+            identity = codec.encode_key(key, self._schema, self._access.serialize)
+            await self._take_in(identity, Version(index, key, identity, False))
+        except codec.Refusal as refusal:
+            self.report.refuse(index, key, refusal.path, refusal.reason)
+            if self._on_invalid == "collect":
+                return
+            self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
+            raise self._cut_short from refusal.__cause__
+        except BaseException:
+            self.report.leave_unsent(identity, key)
+            raise
+
+    async def _begin(self, first: Any) -> None:
+        """Start the call. The first key tells the key names if nothing else does."""
+        assert self._engine is not None
+        serialize = self._access.serialize
+        schema = self._access.known_schema(self._engine, self._table)
+        codec.encode_key(first, schema, serialize)
+        self._schema = schema or KeySchema.from_key(first, serialize)
+        expression, placeholders = self._projection
+        self._requests = BatchGet(
+            self._table,
+            self._fragments,
+            self._schema.names,
+            numbers=self._access.numbers,
+            projection=codec.compile_projection(expression, placeholders, self._schema.names),
+            consistent_read=self._consistent_read,
+            capacity=needed_capacity(self._engine, "read"),
+        )
+        self._start(self._requests)
+
+    def _may_wait(self) -> bool:
+        # Whoever iterates has enough to do.
+        return bool(self._ready)
+
+    def _fold(self, identity: bytes, version: Version) -> bool:
+        entry = self._in_hand.get(identity)
+        if entry is not None:
+            entry.weight += 1
+        return entry is not None
+
+    def _ended(self, entry: Entry, state: State) -> None:
+        assert self._requests is not None
+        item = self._requests.items[entry.place]
+        self._requests.items[entry.place] = None
+        if state is State.REJECTED:
+            self._reject(entry)
+        self._let_go(entry)
+        if state is State.PROCESSED or state is State.MISSING:
+            self._ready.append((entry, item))
+        elif state is State.REJECTED:
+            self._room.give(entry.size)
+        else:
+            self._leave(entry)
+
+    def _leave(self, entry: Entry) -> None:
+        value = entry.version.value
+        self.report.leave(State.UNPROCESSED, entry.identity, value, entry.weight)
+        self._room.give(entry.size)
+
+    def _ran(self, runner: asyncio.Task[None]) -> None:
+        super()._ran(runner)
+        if self._feeder is not None:
+            # Nothing more can be read, whatever the source would still give.
+            self._feeder.cancel()

@@ -1,0 +1,50 @@
+"""Requests of a stream: over places whose content changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiobatch.engine.requests import BatchWrite, Capacity
+
+__all__ = ["MixedWrite", "delete_of", "put_of"]
+
+
+def put_of(item: bytes) -> bytes:
+    """The operation that puts an item."""
+    return b'{"PutRequest":{"Item":' + item + b"}}"
+
+
+def delete_of(key: bytes) -> bytes:
+    """The operation that deletes the item of a key."""
+    return b'{"DeleteRequest":{"Key":' + key + b"}}"
+
+
+class MixedWrite(BatchWrite):
+    """BatchWriteItem on one table, puts and deletes in one request.
+
+    Args:
+        table: the table's name or ARN.
+        operations: at each place, an operation as :func:`put_of` and :func:`delete_of` make it.
+        identities: at each place, the identity of the key that it writes.
+        names: the table's key names.
+        capacity: what ConsumedCapacity to ask for.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        operations: Sequence[bytes],
+        identities: Sequence[bytes],
+        names: Sequence[str],
+        *,
+        capacity: Capacity,
+    ) -> None:
+        super().__init__(table, operations, identities, names, deletes=False, capacity=capacity)
+
+    def size(self, entry: int) -> int:
+        """The bytes of the operation and its comma."""
+        return len(self._fragments[entry]) + 1
+
+    def body(self, entries: Sequence[int]) -> bytes:
+        """The operations of these entries."""
+        return self._head + b",".join([self._fragments[entry] for entry in entries]) + self._tail

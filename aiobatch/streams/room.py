@@ -1,0 +1,84 @@
+"""How much may be in hand at once: entries and bytes. Whoever waits for room waits in line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+__all__ = ["Room"]
+
+
+class Room:
+    """Room for so many entries of so many bytes together. An entry that is larger goes alone.
+
+    Args:
+        entries: how many there may be at once.
+        max_bytes: how large they may be together.
+    """
+
+    def __init__(self, entries: int, max_bytes: int) -> None:
+        self._entries = entries
+        self._max_bytes = max_bytes
+        self._taken = 0
+        self._bytes = 0
+        self._line: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._line)
+
+    def has(self, size: int) -> bool:
+        """Whether an entry of so many bytes need not wait."""
+        return not self._line and self._fits(size)
+
+    def take_at_once(self, size: int) -> bool:
+        """Take an entry of so many bytes in, if it need not wait."""
+        has = self.has(size)
+        if has:
+            self._add(size)
+        return has
+
+    async def take(self, size: int) -> None:
+        """Wait until an entry of so many bytes fits in."""
+        if self.take_at_once(size):
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._line.append((turn, size))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                with suppress(ValueError):
+                    self._line.remove((turn, size))
+                self._let_in()
+            else:
+                self.give(size)
+            raise
+
+    def give(self, size: int) -> None:
+        """An entry of so many bytes has left."""
+        self._taken -= 1
+        self._bytes -= size
+        self._let_in()
+
+    def _fits(self, size: int) -> bool:
+        return not self._taken or (
+            self._taken < self._entries and self._bytes + size <= self._max_bytes
+        )
+
+    def _add(self, size: int) -> None:
+        self._taken += 1
+        self._bytes += size
+
+    def _let_in(self) -> None:
+        while self._line:
+            turn, size = self._line[0]
+            if not turn.done():
+                if not self._fits(size):
+                    return
+                self._add(size)
+                turn.set_result(None)
+            # Else its waiter was cancelled and has not had its turn to leave the line.
+            self._line.popleft()

@@ -1,0 +1,457 @@
+"""``iter_get`` over a fake DynamoDB, on virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from aiobatch import (
+    AccessDenied,
+    BatchError,
+    ClientClosed,
+    DynamoDB,
+    InvalidItem,
+    ItemStream,
+    Retry,
+    Throttled,
+)
+from aiobatch.testing import Entry, FakeWire, Fault
+from tests.streams.checks import assert_adds_up, assert_ended, sizes
+
+pytestmark = pytest.mark.looptime
+
+Item = dict[str, Any]
+
+
+def item(number: int) -> Item:
+    return {"pk": f"key-{number}", "n": number, "tags": ["a"]}
+
+
+def key(number: int) -> Item:
+    return {"pk": f"key-{number}"}
+
+
+def keys(count: int, start: int = 0) -> Iterator[Item]:
+    return (key(number) for number in range(start, start + count))
+
+
+def is_key(number: int) -> Any:
+    def matches(entry: Entry) -> bool:
+        return bool(entry.value["pk"] == {"S": f"key-{number}"})
+
+    return matches
+
+
+@pytest.fixture
+def wire() -> FakeWire:
+    wire = FakeWire({"things": ("pk",)}, record_bodies=True)
+    wire.put("things", [item(number) for number in range(2000)])
+    return wire
+
+
+async def collect(stream: ItemStream, found: list[Item] | None = None) -> list[Item]:
+    """All items; those before an error stand in `found`."""
+    found = [] if found is None else found
+    async with stream as items:
+        async for one in items:
+            found.append(one)
+    return found
+
+
+def by_key(items: list[Item]) -> list[Item]:
+    return sorted(items, key=lambda one: int(one["n"]))
+
+
+# --- reading ---
+
+
+async def test_every_key_is_answered(db: DynamoDB, wire: FakeWire) -> None:
+    missing: list[Item] = []
+    stream = db.iter_get(keys(2030), "things", on_missing=missing.append)
+    found = []
+    async with stream as items:
+        async for one in items:
+            found.append(one)
+            assert_adds_up(items.report)
+    assert by_key(found) == [item(number) for number in range(2000)]
+    assert sorted(int(one["pk"][4:]) for one in missing) == list(range(2000, 2030))
+    assert sizes(wire) == [100] * 20 + [30]
+    assert (stream.report.processed, stream.report.missing) == (2000, 30)
+    assert_ended(stream.report)
+    assert stream.report.metrics["requests"] == 21
+
+
+async def test_an_async_source(db: DynamoDB, wire: FakeWire) -> None:
+    async def source() -> AsyncIterator[Item]:
+        for number in range(250):
+            if number % 50 == 0:
+                await asyncio.sleep(0.01)
+            yield key(number)
+
+    found = await collect(db.iter_get(source(), "things", max_wait=1.0))
+    assert by_key(found) == [item(number) for number in range(250)]
+    assert sizes(wire) == [100, 100, 50]
+
+
+async def test_a_slow_source_is_not_waited_for(db: DynamoDB, wire: FakeWire) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def source() -> AsyncIterator[Item]:
+        for number in range(5):
+            yield key(number)
+        await asyncio.sleep(100)
+        yield key(5)
+
+    began = loop.time()
+    async with db.iter_get(source(), "things") as items:
+        for _ in range(5):
+            await anext(items)
+        assert loop.time() - began == pytest.approx(0.1, abs=0.02)
+        assert (await anext(items))["n"] == 5
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+
+
+async def test_a_slow_consumer_gets_full_requests(db: DynamoDB, wire: FakeWire) -> None:
+    async with db.iter_get(keys(1000), "things", max_pending=200) as items:
+        async for _ in items:
+            await asyncio.sleep(1.0)
+            assert items.report.pending <= 201
+    assert sizes(wire) == [100] * 10
+
+
+async def test_no_keys_no_request(db: DynamoDB, wire: FakeWire) -> None:
+    stream = db.iter_get([], "things")
+    assert await collect(stream) == []
+    assert wire.requests == []
+    assert_ended(stream.report)
+
+
+async def test_a_key_that_comes_again_is_answered_again(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.latency(1.0))
+    stream = db.iter_get([key(1), key(2), key(1), {"pk": "none"}, {"pk": "none"}], "things")
+    async with stream as items:
+        found = []
+        async for one in items:
+            one["tags"].append("mine")
+            found.append(one)
+    assert [one["n"] for one in by_key(found)] == [1, 1, 2]
+    assert all(one["tags"] == ["a", "mine"] for one in found)
+    assert sizes(wire) == [3]
+    assert (stream.report.processed, stream.report.missing) == (3, 2)
+
+
+async def test_the_options_of_a_read_are_those_of_a_batch(db: DynamoDB, wire: FakeWire) -> None:
+    stream = db.iter_get(
+        keys(1),
+        "things",
+        projection_expression="#n",
+        expression_attribute_names={"#n": "n"},
+        consistent_read=True,
+    )
+    assert await collect(stream) == [{"n": 0}]
+    body = orjson.loads(wire.requests[0].body or b"")
+    assert body["RequestItems"]["things"]["ConsistentRead"] is True
+
+
+async def test_several_tasks_share_the_items(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.latency(0.1))
+    found: list[Item] = []
+
+    async def work(items: ItemStream) -> int:
+        count = 0
+        async for one in items:
+            found.append(one)
+            count += 1
+            await asyncio.sleep(0)
+        return count
+
+    async with db.iter_get(keys(1000), "things") as items:
+        counts = await asyncio.gather(*[work(items) for _ in range(5)])
+    assert all(counts)
+    assert by_key(found) == [item(number) for number in range(1000)]
+
+
+async def test_leftovers_are_repacked(db: DynamoDB, wire: FakeWire) -> None:
+    wire.cut(60 * 40)
+    wire.script([Fault.partial(0.3)] * 5)
+    found = await collect(db.iter_get(keys(2000), "things"))
+    assert by_key(found) == [item(number) for number in range(2000)]
+
+
+async def test_requests_grow_again_after_answers_that_were_cut(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    """One partition with large items does not make the rest of a long stream slow."""
+    wire.put("things", [{**item(number), "blob": "x" * 100_000} for number in range(300)])
+    wire.cut(2_000_000)
+    wire.always(Fault.latency(0.01))
+
+    async def source() -> AsyncIterator[Item]:
+        for number in range(300):
+            yield key(number)
+        await asyncio.sleep(10)
+        wire.cut(None)
+        for number in range(300, 5000):
+            yield key(number)
+
+    stream = db.iter_get(source(), "things")
+    async with stream as items:
+        async for _ in items:
+            pass
+    assert stream.report.processed == 2000
+    assert min(sizes(wire)[3:10]) < 30
+    assert sizes(wire)[-10:-1] == [100] * 9
+
+
+# --- leaving ---
+
+
+class _Own(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 99, 100, 101, 150, 299])
+@pytest.mark.parametrize("how", ["break", "raise", "cancel", "body cancelled"])
+async def test_leaving_in_every_position(
+    db: DynamoDB, wire: FakeWire, after: int, how: str
+) -> None:
+    """Nothing more is sent, and each key is accounted for: handed out, or to be read again."""
+    wire.always(Fault.latency(0.1))
+    wire.script([Fault.none(), Fault.partial(0.5)])
+    stream = db.iter_get(keys(2100), "things", max_pending=300)
+    found: list[Item] = []
+    before = asyncio.all_tasks()
+
+    async def work() -> None:
+        async with stream as items:
+            if how == "cancel" and after == 0:
+                await asyncio.sleep(1000)
+            async for one in items:
+                if len(found) == after:
+                    # Got, and so handed out.
+                    found.append(one)
+                    if how == "break":
+                        break
+                    if how == "raise":
+                        raise _Own
+                    await asyncio.sleep(1000)
+                found.append(one)
+
+    task = asyncio.create_task(work())
+    if how in ("cancel", "body cancelled"):
+        await asyncio.sleep(50)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    elif how == "raise":
+        with pytest.raises(_Own):
+            await task
+    else:
+        await task
+    sent = len(wire.requests)
+    assert asyncio.all_tasks() <= before
+    await asyncio.sleep(100)
+    assert len(wire.requests) == sent
+    assert wire.in_flight == 0
+    report = stream.report
+    assert_ended(report)
+    assert report.processed == len(found)
+    assert report.accepted < 2100
+    left = [int(one["pk"][4:]) for one in report.unprocessed_keys]
+    assert len(left) == report.unprocessed
+    # What was taken from the source was handed out, or is left: exactly once.
+    assert sorted([*left, *(one["n"] for one in found)]) == list(range(report.accepted))
+    # And it can be read again.
+    again = await collect(db.iter_get(report.unprocessed_keys, "things"))
+    assert sorted(one["n"] for one in again) == sorted(left)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_cancelled_at_any_step(db: DynamoDB, wire: FakeWire, turns: int) -> None:
+    before = asyncio.all_tasks()
+    stream = db.iter_get(keys(500), "things")
+    task = asyncio.create_task(collect(stream))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() <= before
+    assert wire.in_flight == 0
+    assert_ended(stream.report)
+
+
+async def test_a_source_that_waits_is_left_at_once(db: DynamoDB, wire: FakeWire) -> None:
+    closed = False
+
+    async def source() -> AsyncIterator[Item]:
+        nonlocal closed
+        yield key(0)
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            closed = True
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with db.iter_get(source(), "things") as items:
+        async for _ in items:
+            break
+    assert closed
+    assert loop.time() - began < 1.0
+
+
+async def test_outside_of_its_block(db: DynamoDB) -> None:
+    stream = db.iter_get(keys(5), "things")
+    with pytest.raises(RuntimeError, match="not entered"):
+        await anext(stream)
+    async with stream:
+        pass
+    with pytest.raises(RuntimeError, match="left"):
+        await anext(stream)
+    with pytest.raises(RuntimeError, match="before"):
+        await collect(stream)
+
+
+async def test_closing_the_client_ends_it(db: DynamoDB, wire: FakeWire) -> None:
+    wire.script([Fault.none()])
+    wire.always(Fault.silence())
+    wire.script([Fault.none()])
+    stream = db.iter_get(keys(500), "things", max_pending=300)
+    found: list[Item] = []
+    task = asyncio.create_task(collect(stream, found))
+    await asyncio.sleep(1.0)
+    await db.aclose()
+    with pytest.raises(ClientClosed) as caught:
+        await task
+    assert caught.value.response is not None
+    assert caught.value.response["Count"] == len(found) == stream.report.processed
+    assert_ended(stream.report)
+    with pytest.raises(ClientClosed):
+        await collect(db.iter_get(keys(5), "things"))
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize("at", [0, 5, 150])
+async def test_an_invalid_key_ends_it_after_those_before(
+    db: DynamoDB, wire: FakeWire, at: int
+) -> None:
+    given = [*keys(at), {"pk": ""}, *keys(100, start=at)]
+    stream = db.iter_get(given, "things")
+    found: list[Item] = []
+    with pytest.raises(InvalidItem) as caught:
+        await collect(stream, found)
+    assert caught.value.index == at
+    assert caught.value.path == "pk"
+    assert caught.value.response is not None
+    assert caught.value.response["Count"] == at
+    assert by_key(found) == [item(number) for number in range(at)]
+    assert stream.report.invalid == 1
+    assert_ended(stream.report)
+
+
+async def test_invalid_keys_can_be_collected(db: DynamoDB, wire: FakeWire) -> None:
+    given = [{"pk": ""}, key(0), {"other": {}}, key(1), {"pk": 1, "sk": 2}]
+    stream = db.iter_get(given, "things", on_invalid="collect")
+    assert len(await collect(stream)) == 2
+    assert [one["index"] for one in stream.report.invalid_keys] == [0, 2, 4]
+    assert [one["item"] for one in stream.report.invalid_keys] == [given[0], given[2], given[4]]
+    assert_ended(stream.report)
+
+
+async def test_what_the_source_raises_comes_after_the_items(db: DynamoDB) -> None:
+    def source() -> Iterator[Item]:
+        yield from keys(130)
+        raise _Own
+
+    stream = db.iter_get(source(), "things")
+    found: list[Item] = []
+    with pytest.raises(_Own):
+        await collect(stream, found)
+    assert len(found) == 130
+    assert_ended(stream.report)
+
+
+async def test_leftovers_raise_after_the_items(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.partial(entry=is_key(7)))
+    stream = db.iter_get(keys(300), "things", retry=Retry(max_retries=2))
+    found: list[Item] = []
+    with pytest.raises(BatchError) as caught:
+        await collect(stream, found)
+    assert isinstance(caught.value.cause, Throttled)
+    assert len(found) == 299
+    assert caught.value.response["UnprocessedKeys"] == [key(7)]
+    assert "key-7" not in str(caught.value)
+    assert_ended(stream.report)
+
+
+async def test_rejected_keys_raise_after_the_items(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.validation(), entry=is_key(7))
+    stream = db.iter_get(keys(300), "things")
+    found: list[Item] = []
+    with pytest.raises(BatchError) as caught:
+        await collect(stream, found)
+    assert len(found) == 299
+    [rejected] = caught.value.response["RejectedKeys"]
+    assert (rejected["index"], rejected["item"]) == (7, key(7))
+    assert_ended(stream.report)
+
+
+async def test_no_access_ends_it(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.access_denied())
+    taken = 0
+
+    def source() -> Iterator[Item]:
+        nonlocal taken
+        for taken in range(100_000):
+            yield key(taken)
+
+    stream = db.iter_get(source(), "things")
+    with pytest.raises(BatchError) as caught:
+        await collect(stream)
+    assert isinstance(caught.value.cause, AccessDenied)
+    assert taken < 10_000
+    assert stream.report.accepted == stream.report.unprocessed == taken + 1
+    assert len(stream.report.unprocessed_keys) == taken + 1
+    assert_ended(stream.report)
+
+
+async def test_a_stall_ends_it(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.throttle())
+    stream = db.iter_get(keys(100_000), "things")
+    with pytest.raises(BatchError) as caught:
+        await collect(stream)
+    assert isinstance(caught.value.cause, Throttled)
+    assert stream.report.accepted < 10_000
+    assert_ended(stream.report)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [({"pk": "a"}, TypeError), ("keys", TypeError), (b"keys", TypeError), (5, TypeError)],
+)
+async def test_what_is_no_source(db: DynamoDB, given: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="put a single one into a list"):
+        db.iter_get(given, "things")
+
+
+async def test_settings_that_cannot_be_right(db: DynamoDB) -> None:
+    with pytest.raises(ValueError, match="on_invalid"):
+        db.iter_get([], "things", on_invalid="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="projection"):
+        db.iter_get([], "things", projection_expression="a,,b")
+
+
+async def test_a_callback_that_raises_ends_the_iteration(db: DynamoDB) -> None:
+    def on_missing(_: object) -> None:
+        raise _Own
+
+    stream = db.iter_get([{"pk": "none"}, key(1)], "things", on_missing=on_missing)
+    with pytest.raises(_Own):
+        await collect(stream)
+    assert_ended(stream.report)
