@@ -41,6 +41,26 @@ demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports agai
 figures: .venv-demo/.installed ## Run the demo and put its figures into README.md
 	@.venv-demo/bin/python -m benchmarks.demo --write README.md </dev/null
 
+.PHONY: bench
+bench: bench-installed ## Measure aiobatch beside its peers; figures, tables and plots into docs/
+	@.venv-bench/bin/python -m benchmarks.bench --plots docs/plots \
+	  --write docs/performance.md --write-if-asked README.md </dev/null
+
+.PHONY: bench-quick
+bench-quick: bench-installed ## The same in short, written to build/ alone
+	@.venv-bench/bin/python -m benchmarks.bench --plan quick --results build/bench-quick.json \
+	  --plots build/plots </dev/null
+
+# A peer that cannot be installed is told here and again in the report; the others are measured.
+PEERS := aiobotocore aioboto3 aiodynamo boto3-assist pydynox
+.PHONY: bench-installed
+bench-installed: .venv-bench/.installed
+	@for part in $(PEERS:%=.venv-bench-%/.installed) .venv-bench/.native \
+	    .venv-ministack/.installed $(DYNALITE)/node_modules/.installed; do \
+	  $(MAKE) --no-print-directory "$$part" </dev/null \
+	    || echo "WARNING: $$part could not be made: it will be missing from the figures" >&2; \
+	done
+
 .PHONY: test
 test: test-high test-low ## The whole suite, at both ends of the dependency range
 
@@ -86,7 +106,7 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-ministack $(DYNALITE)/node_modules
+	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-ministack $(DYNALITE)/node_modules
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
 	  -exec rm -rf {} + 2>/dev/null || true
@@ -118,6 +138,22 @@ check-node:
 
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)
+
+.venv-bench/.installed: pyproject.toml $(addprefix requirements/,bench.txt demo.txt high.lock.txt) | check-python
+	$(call venv,.venv-bench,-r requirements/bench.txt -e .)
+
+.venv-bench-%/.installed: requirements/bench-%.txt requirements/high.lock.txt | check-python
+	$(call venv,$(@D),-r $<)
+
+# The compiled codec, from its source; without it the benchmarks say that it is missing.
+NATIVE := $(shell find native \( -name target -o -name '.venv*' \) -prune -o -type f \
+            \( -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock -o -name pyproject.toml \) \
+            -print 2>/dev/null)
+.venv-bench/.native: .venv-bench/.installed $(NATIVE)
+	@test -n "$(NATIVE)" || { echo "error: there is no native codec to build" >&2; exit 1; }
+	@echo "building the native codec into .venv-bench"
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check ./native </dev/null
+	@touch $@
 
 .venv-ministack/.installed: requirements/ministack.txt | check-python
 	$(call venv,.venv-ministack,-r requirements/ministack.txt)
