@@ -217,9 +217,10 @@ class Bench:
         run: Run = told  # type: ignore[assignment]
         if before is not None:
             after = await asyncio.to_thread(canned.stats, self.server)
-            run["requests"] = after["requests"] - before["requests"]
+            requests: int = after["requests"] - before["requests"]
+            run["requests"] = requests
             run["server_cpu"] = after["cpu"] - before["cpu"]
-            served = run["requests"] * (KEYS_A_GET if row["op"] == "get" else ITEMS_A_PUT)
+            served = requests * (KEYS_A_GET if row["op"] == "get" else ITEMS_A_PUT)
             if run["items"] > served:
                 raise WorkerFailed(f"it counts {run['items']} items, and was served {served}")
         return run
