@@ -22,7 +22,7 @@ from benchmarks import canned, report
 from benchmarks.figures import Row, Run
 from benchmarks.items import ITEMS_A_PUT, KEYS_A_GET, make_items
 from benchmarks.loops import loop_name
-from benchmarks.markdown import NoPlace, write_blocks
+from benchmarks.markdown import NoPlace, check_places, write_blocks
 from benchmarks.peers import (
     LIMITS,
     NATIVE,
@@ -533,6 +533,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser().error(f"there is no client {name!r}; there are {', '.join(names)}")
     began, crashed = time.monotonic(), False
     try:
+        for path in options.write:  # before the work, not after
+            check_places(path, report.PLACES)
         if options.again:
             results = json.loads(options.results.read_text(encoding="utf-8"))
         else:

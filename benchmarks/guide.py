@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.adapters import ACCESS_KEY, REGION, SECRET_KEY
-from benchmarks.demo import COMPARED, airports, compare_calls, key_of, own_table
+from benchmarks.demo import COMPARED, airports, compare_calls, key_of
 from benchmarks.embedded import placeholder_credentials
 from benchmarks.latency import delayed
 from benchmarks.loops import run
+from benchmarks.tables import own_table
 from benchmarks.worker import Channel
 
 
@@ -41,7 +42,7 @@ async def measure(endpoint_url: str, latency: float) -> dict[str, Any]:
         "aws_access_key_id": ACCESS_KEY,
         "aws_secret_access_key": SECRET_KEY,
     }
-    async with own_table(endpoint_url) as (table, _):
+    async with own_table(endpoint_url, "aiobatch-bench", "icao") as (table, _):
         async with (
             delayed(endpoint_url, latency) as far,
             DynamoDB(endpoint_url=far, **settings) as db,

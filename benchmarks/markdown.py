@@ -1,7 +1,7 @@
 """Tables, and the places in Markdown files that commands write."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 
@@ -23,7 +23,8 @@ def _row(cells: list[str], widths: list[int]) -> str:
     return "| " + " | ".join([first, *rest]) + " |"
 
 
-def _markers(name: str) -> tuple[str, str]:
+def markers(name: str) -> tuple[str, str]:
+    """What stands before and after a place of that name."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
@@ -38,7 +39,7 @@ def replaced(text: str, name: str, block: list[str]) -> str:
     Raises:
         NoPlace: there is not exactly one such place.
     """
-    begin, end = _markers(name)
+    begin, end = markers(name)
     pattern = re.compile(re.escape(begin) + r".*?" + re.escape(end), re.DOTALL)
     body = "\n".join([begin, *block, end])
     made, count = pattern.subn(lambda _: body, text)
@@ -49,12 +50,34 @@ def replaced(text: str, name: str, block: list[str]) -> str:
 
 def write_into(path: Path, name: str, block: list[str]) -> None:
     """Replace what stands between the markers of a Markdown file. Raises NoPlace."""
-    text = path.read_text(encoding="utf-8")
     try:
-        made = replaced(text, name, block)
+        made = replaced(_text_of(path), name, block)
     except NoPlace as error:
         raise NoPlace(f"{path}: {error}") from None
     path.write_text(made, encoding="utf-8")
+
+
+def check_place(path: Path, name: str) -> None:
+    """Refuse a file that a block of that name cannot be put into. Raises NoPlace."""
+    try:
+        replaced(_text_of(path), name, [])
+    except NoPlace as error:
+        raise NoPlace(f"{path}: {error}") from None
+
+
+def check_places(path: Path, names: Collection[str]) -> list[str]:
+    """The places of a file that are among the names. Raises NoPlace if there are none."""
+    found = [name for name in places_in(_text_of(path)) if name in names]
+    if not found:
+        raise NoPlace(f"{path} has no place for any of {', '.join(sorted(names))}")
+    return found
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NoPlace(f"{path} cannot be read: {error.strerror}") from error
 
 
 def write_blocks(path: Path, blocks: Mapping[str, list[str]]) -> list[str]:
@@ -63,10 +86,8 @@ def write_blocks(path: Path, blocks: Mapping[str, list[str]]) -> list[str]:
     Raises:
         NoPlace: the file has a place for none of them.
     """
-    text = path.read_text(encoding="utf-8")
-    found = [name for name in places_in(text) if name in blocks]
-    if not found:
-        raise NoPlace(f"{path} has no place for any of {', '.join(sorted(blocks))}")
+    found = check_places(path, list(blocks))
+    text = _text_of(path)
     for name in found:
         text = replaced(text, name, blocks[name])
     path.write_text(text, encoding="utf-8")

@@ -26,23 +26,28 @@ from benchmarks.targets import targets
 
 NOTE = "<!-- Written by `make bench`. Do not edit. -->"
 NOTHING = "Nothing was measured."
+PLOTS = {
+    "bench:canned": ("throughput", "Items a CPU second"),
+    "bench:stalls": ("stalls", "Longest stalls of the event loop"),
+    "bench:latency": ("latency", "Items a second by latency and concurrency"),
+    "bench:lists": ("lists", "Time, memory and items held over n items"),
+}
+"""The file that ``benchmarks.plots`` draws, and its alternative text."""
 
 
 def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
     """Each block by the name of its place."""
-    made = {
-        "bench:environment": environment(results),
-        "bench:targets": targets_table(results),
-        "bench:canned": canned(results),
-        "bench:stalls": stalls(results),
-        "bench:latency": latency(results),
-        "bench:backends": backends(results),
-        "bench:lists": lists(results),
-        "bench:guide": guide(results),
-        "bench:missing": missing(results),
-        "bench:summary": summary(results),
+    return {
+        name: [NOTE, "", *_plot(name, lines), *lines, ""]
+        for name, lines in ((name, make(results)) for name, make in PLACES.items())
     }
-    return {name: [NOTE, "", *lines, ""] for name, lines in made.items()}
+
+
+def _plot(name: str, lines: list[str]) -> list[str]:
+    """The picture above a block, where there is one and something to see in it."""
+    if name not in PLOTS or lines == [NOTHING]:
+        return []
+    return [f"![{PLOTS[name][1]}](plots/{PLOTS[name][0]}.svg)", ""]
 
 
 def environment(results: dict[str, Any]) -> list[str]:
@@ -361,3 +366,18 @@ def headline(results: dict[str, Any], **workload: str) -> str:
         if row["runs"]
     ]
     return ", ".join(best)
+
+
+PLACES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "bench:environment": environment,
+    "bench:targets": targets_table,
+    "bench:missing": missing,
+    "bench:canned": canned,
+    "bench:stalls": stalls,
+    "bench:latency": latency,
+    "bench:backends": backends,
+    "bench:lists": lists,
+    "bench:guide": guide,
+    "bench:summary": summary,
+}
+"""The places in the documentation, and what makes their blocks."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
@@ -20,9 +19,11 @@ def use_codec(name: str) -> str:
     """
     if name == "plain":
         os.environ["AIOBATCH_CODEC"] = "python"
-    import aiobatch  # noqa: F401  # what it imports tells which codec it took
+    from aiobatch import codec
 
-    native = any(module.partition(".")[0] == "aiobatch_native" for module in sys.modules)
+    # Before there was a choice, there was the plain one alone.
+    taken = getattr(codec, "CODEC", None)
+    native = taken is not None and taken.name != "python"
     if name == "native" and not native:
         reason = (
             "aiobatch_native is installed, but aiobatch did not take it"

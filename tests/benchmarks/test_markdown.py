@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.markdown import NoPlace, as_table, places_in, replaced, write_blocks, write_into
+from benchmarks.markdown import (
+    NoPlace,
+    as_table,
+    check_place,
+    places_in,
+    replaced,
+    write_blocks,
+    write_into,
+)
 
 TEXT = """# Title
 <!-- demo:begin -->
@@ -59,3 +67,14 @@ def test_a_file_gets_the_blocks_that_it_has_places_for(tmp_path: Path) -> None:
     assert "\nold\n" in text
     with pytest.raises(NoPlace, match="no place for any of bench:guide"):
         write_blocks(path, {"bench:guide": ["b"]})
+
+
+def test_a_place_can_be_asked_for_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    with pytest.raises(NoPlace, match=r"page.md cannot be read: No such file"):
+        check_place(path, "demo")
+    path.write_text(TEXT, encoding="utf-8")
+    check_place(path, "demo")
+    with pytest.raises(NoPlace, match=r"page.md: .*other:begin"):
+        check_place(path, "other")
+    assert path.read_text(encoding="utf-8") == TEXT

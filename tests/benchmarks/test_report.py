@@ -68,6 +68,7 @@ def test_the_blocks_tell_the_figures() -> None:
     assert "Python 3.11.7 on Linux x86_64, 2 CPUs (One), uvloop" in made["bench:environment"]
     assert "| aiobatch, native codec         |              3,000 |" in made["bench:canned"]
     assert "30.0x" in made["bench:canned"]
+    assert "![Items a CPU second](plots/throughput.svg)" in made["bench:canned"]
     assert "12.0 (6.00)" in made["bench:stalls"]
     assert "10 ms x 16" in made["bench:latency"]
     assert "dynalite, puts" in made["bench:backends"]
@@ -82,6 +83,7 @@ def test_nothing_measured_is_said() -> None:
     made = blocks({**EMPTY, "environment": results()["environment"]})
     for name in ("canned", "stalls", "latency", "backends", "lists", "guide", "summary"):
         assert "Nothing was measured." in made[f"bench:{name}"]
+        assert not any("plots/" in line for line in made[f"bench:{name}"])
     assert "Everything was measured." in made["bench:missing"]
 
 
