@@ -5,10 +5,34 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Row, Run, matches, number, of_runs, per_cpu_second, per_second, stall
-from benchmarks.peers import BARE, LABELS, SOCKETS
+from benchmarks.peers import (
+    AIOBOTOCORE,
+    BARE,
+    LABELS,
+    NATIVE,
+    PLAIN,
+    PLAIN_AIOBOTOCORE,
+    PYDYNOX,
+    SOCKETS,
+)
 
-_OURS, _PEERS, _LIMIT = "#0b6e4f", "#8d99ae", "#d9d9d9"
-_SETTINGS = {
+_COLOURS = {
+    NATIVE: "#0b5d3b",
+    PLAIN: "#2f9e6b",
+    PLAIN_AIOBOTOCORE: "#93cfae",
+    PYDYNOX: "#c8553d",
+    "aiodynamo": "#e09f3e",
+    AIOBOTOCORE: "#33658a",
+    "aioboto3": "#86bbd8",
+    "boto3-assist": "#7d6b91",
+    BARE: "#9a9a9a",
+}
+_CALLS = {
+    "get": ("batch_get_item", "-"),
+    "put": ("batch_write_item", ":"),
+    "stream": ("iter_get", "--"),
+}
+_SETTINGS: Any = {
     "svg.hashsalt": "aiobatch",
     "svg.fonttype": "path",  # looks the same everywhere
     "font.size": 9,
@@ -49,12 +73,6 @@ def _figure(columns: int, height: float) -> tuple[Any, Any]:
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
-def _colour(variant: str) -> str:
-    if variant.startswith("aiobatch"):
-        return _OURS
-    return _LIMIT if variant in (BARE, SOCKETS) else _PEERS
-
-
 def _bars(axis: Any, rows: list[Row], figure: Callable[[Run], float], title: str) -> None:
     spreads = [of_runs(row, figure) for row in rows]
     places = range(len(rows), 0, -1)
@@ -65,7 +83,7 @@ def _bars(axis: Any, rows: list[Row], figure: Callable[[Run], float], title: str
             [found.median - found.low for found in spreads],
             [found.high - found.median for found in spreads],
         ],
-        color=[_colour(row["variant"]) for row in rows],
+        color=[_COLOURS[row["variant"]] for row in rows],
         error_kw={"ecolor": "#444444", "elinewidth": 0.8},
     )
     axis.set_yticks(places, [LABELS[row["variant"]] for row in rows])
@@ -137,6 +155,7 @@ def _latency(results: dict[str, Any]) -> Any:
                 markersize=3,
                 linewidth=2 if ours else 1,
                 linestyle="--" if variant == BARE else "-",
+                color=_COLOURS[variant],
                 label=LABELS[variant],
             )
         axis.set_xscale("log", base=2)
@@ -154,37 +173,53 @@ def _latency(results: dict[str, Any]) -> Any:
 
 
 def _lists(results: dict[str, Any]) -> Any:
+    from matplotlib.ticker import NullFormatter
+
     measured: list[dict[str, Any]] = results["lists"]
     if not measured:
         return None
-    figure, axes = _figure(3, 3.6)
-    calls = {"get": "batch_get_item", "put": "batch_write_item", "stream": "iter_get"}
-    for op, name in calls.items():
-        for variant in dict.fromkeys(one["variant"] for one in measured):
+    figure, axes = _figure(3, 4.0)
+    for variant in dict.fromkeys(one["variant"] for one in measured):
+        for op, (name, style) in _CALLS.items():
             points = sorted(
                 (one["n"], one["seconds"], one["peak_mb"] - one["before_mb"], one["held"])
                 for one in measured
                 if one["op"] == op and one["variant"] == variant
             )
-            counts = [point[0] for point in points]
-            label = f"{name}, {LABELS[variant]}"
             for axis, position in zip(axes, (1, 2, 3), strict=True):
-                if not points or (position == 3 and op == "put"):
-                    continue
-                axis.plot(
-                    counts,
-                    [point[position] for point in points],
-                    marker="o",
-                    markersize=3,
-                    label=label,
-                )
+                # A list of writes holds what the caller holds anyway.
+                if points and not (position == 3 and op == "put"):
+                    axis.plot(
+                        [point[0] for point in points],
+                        [point[position] for point in points],
+                        marker="o",
+                        markersize=3,
+                        color=_COLOURS[variant],
+                        linestyle=style,
+                        label=f"{name}, {LABELS[variant]}",
+                    )
+    counts = sorted({one["n"] for one in measured})
     for axis, title in zip(axes, ("seconds", "memory added, MB", "items held"), strict=True):
         axis.set_title(title, loc="left")
         axis.set_xlabel("n")
         axis.set_xscale("log")
-        axis.set_yscale("symlog" if title.startswith("memory") else "log")
+        axis.set_xticks(counts, [_short(count) for count in counts])
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        if title.startswith("memory"):
+            axis.set_yscale("symlog", linthresh=1)
+            axis.set_ylim(bottom=0)
+        else:
+            axis.set_yscale("log")
+            axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(color="#eeeeee")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle("One call over n items of 5 values: lists and streams")
     return figure
+
+
+def _short(count: int) -> str:
+    for size, name in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:g}{name}"
+    return str(count)

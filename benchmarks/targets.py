@@ -18,7 +18,7 @@ from benchmarks.figures import (
     stall,
     times,
 )
-from benchmarks.peers import AIOBOTOCORE, NATIVE, PLAIN, PYDYNOX
+from benchmarks.peers import AIOBOTOCORE, BARE, NATIVE, PLAIN, PYDYNOX
 
 STALL_SHAPES = ("wide", "long")
 """Items of about 20 values, in answers of 58 KB and of 1 MB."""
@@ -111,6 +111,9 @@ def _stall(rows: Sequence[Row], what: str, variant: str, wanted: float) -> Targe
     worst = max(there, key=lambda row: of_runs(row, stall).median)
     clock, own = of_runs(worst, stall), of_runs(worst, held)
     told = f"{clock.text(number)} ms, of which its own CPU time {number(own.median)} ms"
+    limit = find(rows, section="stalls", variant=BARE, shape=worst["shape"])
+    if limit is not None:
+        told += f"; the bare exchange: {number(of_runs(limit, stall).median)} ms"
     return Target(what, f"{wanted:g} ms or less", told, clock.median <= wanted)
 
 
