@@ -49,6 +49,26 @@ figures: .venv-demo/.installed ## Run the demo and put its figures into README.m
 codec-figures: .venv/.native ## Measure both codecs and put the figures into docs/design/codec-speed.md
 	@.venv/bin/python -m benchmarks.codec --write docs/design/codec-speed.md </dev/null
 
+.PHONY: bench
+bench: bench-installed ## Measure aiobatch beside its peers; figures, tables and plots into docs/
+	@.venv-bench/bin/python -m benchmarks.bench --plots docs/plots \
+	  --write docs/performance.md --write-if-asked README.md </dev/null
+
+.PHONY: bench-quick
+bench-quick: bench-installed ## The same in short, written to build/ alone
+	@.venv-bench/bin/python -m benchmarks.bench --plan quick --results build/bench-quick.json \
+	  --plots build/plots </dev/null
+
+# A peer that cannot be installed is told here and again in the report; the others are measured.
+PEERS := aiobotocore aioboto3 aiodynamo boto3-assist pydynox
+.PHONY: bench-installed
+bench-installed: .venv-bench/.installed
+	@for part in $(PEERS:%=.venv-bench-%/.installed) .venv-bench/.native \
+	    .venv-ministack/.installed $(DYNALITE)/node_modules/.installed; do \
+	  $(MAKE) --no-print-directory "$$part" </dev/null \
+	    || echo "WARNING: $$part could not be made: it will be missing from the figures" >&2; \
+	done
+
 .PHONY: test
 test: test-high test-low ## The whole suite, at both ends of the dependency range
 
@@ -118,7 +138,7 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-ministack $(DYNALITE)/node_modules
+	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-ministack $(DYNALITE)/node_modules
 	@rm -rf native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
@@ -169,6 +189,20 @@ check-rust:
 
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)
+
+.venv-bench/.installed: pyproject.toml $(addprefix requirements/,bench.txt demo.txt high.lock.txt) | check-python
+	$(call venv,.venv-bench,-r requirements/bench.txt -e .)
+
+.venv-bench-%/.installed: requirements/bench-%.txt requirements/high.lock.txt | check-python
+	$(call venv,$(@D),-r $<)
+
+# Without Rust the benchmarks do without it, and say so.
+.venv-bench/.native: .venv-bench/.installed $(wildcard native/*.toml native/Cargo.lock native/src/*.rs)
+	@test -f native/Cargo.toml || { echo "error: there is no native codec to build" >&2; exit 1; }
+	@echo "building the compiled codec into .venv-bench"
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --force-reinstall ./native </dev/null
+	@touch $@
 
 .venv-ministack/.installed: requirements/ministack.txt | check-python
 	$(call venv,.venv-ministack,-r requirements/ministack.txt)
