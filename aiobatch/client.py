@@ -317,7 +317,7 @@ class DynamoDB:
             encode = self._key_encoder(schema)
             identities = await intake.encode_all(account.keys, encode, "key")
             account.positions, account.entries = distinct(identities, keep="first")
-            requests = BatchGet(
+            requests = BatchGet.of_table(
                 table_name,
                 [identities[position] for position in account.positions],
                 names,
@@ -402,7 +402,7 @@ class DynamoDB:
             positions, account.entries = distinct(
                 [identity for _, identity in encoded], keep="last"
             )
-            requests = BatchWrite(
+            requests = BatchWrite.of_table(
                 table_name,
                 [encoded[position][0] for position in positions],
                 [encoded[position][1] for position in positions],

@@ -7,6 +7,7 @@ is the place where a compiled twin would be chosen instead.
 from __future__ import annotations
 
 from aiobatch.codec.answers import (
+    AnswerKeys,
     ReadAnswer,
     WriteAnswer,
     item_answer,
@@ -27,6 +28,7 @@ from aiobatch.codec.python import (
 from aiobatch.codec.refusal import Malformed, Refusal
 
 __all__ = [
+    "AnswerKeys",
     "KeySchema",
     "Malformed",
     "Numbers",

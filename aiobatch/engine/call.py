@@ -7,15 +7,17 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from aiobatch import limits
 from aiobatch.engine.ledger import Ledger, State
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import Plan, strided
+from aiobatch.engine.plan import Plan, TablesPlan, by_table, strided
+from aiobatch.engine.pressure import Governor
 from aiobatch.engine.requests import BatchRequests
 from aiobatch.retry import Retry
 
-__all__ = ["BatchCall"]
+__all__ = ["BatchCall", "Lane", "Portion"]
 
 # DynamoDB counts the whole body; this is more than what stands around the entries (a table's ARN,
 # a projection of up to 4 KB and its names).
@@ -25,6 +27,55 @@ _ROOM_FOR_THE_REST = 64 * 1024
 # itself that is wrong.
 _FAULTS_OF_THE_REQUEST = 3
 _QUOTED = re.compile("Value '.*' at", re.DOTALL)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One table's entries on their way through the engine.
+
+    Attributes:
+        number: the table's number in the call.
+        table: its name or ARN.
+        governor: its pace; set when the call begins to run.
+        gate: the task that waits at the governor, if one does.
+        admitted: how many entries the governor has let through that have not left yet.
+        guess: the units that it guessed for them.
+        has_progressed: whether anything of this table went through.
+    """
+
+    number: int
+    table: str
+    governor: Governor = field(default_factory=Governor)
+    gate: asyncio.Task[None] | None = None
+    admitted: int = 0
+    guess: float = 0.0
+    has_progressed: bool = False
+    lone_faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def may_leave(self) -> int:
+        """How many entries may leave now."""
+        return limits.BATCH_GET_MAX_KEYS if self.governor.is_open else self.admitted
+
+    def depart(self, entries: int, now: float) -> float:
+        """So many entries leave. Returns the units guessed for them."""
+        paid = min(entries, self.admitted)
+        guess = self.guess * paid / self.admitted if paid else 0.0
+        self.admitted -= paid
+        self.guess -= guess
+        if entries > paid:
+            # The governor is open, or a half of a refused request leaves in debt.
+            guess += self.governor.spend(entries - paid, now)
+        return guess
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The entries of one table in one request, and the units guessed for them."""
+
+    lane: Lane
+    entries: list[int]
+    guess: float
 
 
 class BatchCall:
@@ -49,26 +100,55 @@ class BatchCall:
         self.retry = retry
         self.meter = meter
         self.ledger = Ledger(size, writes=requests.direction == "write")
-        self.plan = Plan(
-            strided(size, requests.max_entries) if self.ledger.writes else range(size),
-            requests.size,
-            max_entries=requests.max_entries,
-            max_bytes=limits.REQUEST_MAX_BYTES - _ROOM_FOR_THE_REST,
-        )
+        self.lanes = [Lane(number, part.table) for number, part in enumerate(requests.parts)]
+        self.plan = self._planned(size)
         self.wake = asyncio.Event()
         self.waiting = 0
         self.in_flight = 0
         self.progressed_at = meter.started_at
-        self.has_progressed = False
         self.pump: asyncio.Task[None] | None = None
         # What ended the call; what ended an entry; what went wrong last, if nothing else did.
         self.fatal: Exception | None = None
         self.failure: Exception | None = None
         self.last_error: Exception | None = None
         self._retries = array("H", bytes(2 * size))
-        self._lone_faults = Counter[str]()
         # One object for the backoff to know the call by.
         self.on_due = self._on_due
+
+    def _planned(self, size: int) -> TablesPlan:
+        requests = self.requests
+        room = limits.REQUEST_MAX_BYTES - _ROOM_FOR_THE_REST
+        sizes = Counter(requests.table_of) if requests.table_of is not None else {0: size}
+        plans = []
+        first = 0
+        for number in range(len(self.lanes)):
+            count = sizes[number]
+            # A table's entries stand together.
+            order = strided(count, requests.max_entries) if self.ledger.writes else range(count)
+            plans.append(
+                Plan(
+                    order if first == 0 else [first + entry for entry in order],
+                    requests.size,
+                    max_entries=requests.max_entries,
+                    max_bytes=room,
+                )
+            )
+            first += count
+        return TablesPlan(
+            plans, requests.table_of, max_entries=requests.max_entries, max_bytes=room
+        )
+
+    def cut(self, now: float) -> list[Portion]:
+        """Take the next request out of the plan: what the governors let through by now."""
+        portions = []
+        for number, entries in self.plan.cut(lambda table: self.lanes[table].may_leave).items():
+            lane = self.lanes[number]
+            portions.append(Portion(lane, entries, lane.depart(len(entries), now)))
+        return portions
+
+    def by_lane(self, entries: Sequence[int]) -> dict[int, list[int]]:
+        """Entries by the number of their lane."""
+        return by_table(entries, self.requests.table_of)
 
     @property
     def is_over(self) -> bool:
@@ -129,8 +209,8 @@ class BatchCall:
         """Narrow down which entry made DynamoDB refuse the request.
 
         Returns:
-            False if it is rather the request itself that is wrong: three lone entries were
-            refused in the same words, and nothing has gone through.
+            False if it is rather the request itself that is wrong: three lone entries of one
+            table were refused in the same words, and nothing of that table has gone through.
         """
         if len(entries) > 1:
             self.plan.split(entries)
@@ -138,21 +218,24 @@ class BatchCall:
         self.ledger.rejected(entries[0], code, message)
         # Some messages begin with the whole request, which differs from entry to entry.
         words = _QUOTED.sub("Value at", message)
-        self._lone_faults[words] += 1
-        return self.has_progressed or self._lone_faults[words] < _FAULTS_OF_THE_REQUEST
+        [number] = self.by_lane(entries)
+        lane = self.lanes[number]
+        lane.lone_faults[words] += 1
+        return lane.has_progressed or lane.lone_faults[words] < _FAULTS_OF_THE_REQUEST
 
-    def progressed(self, now: float) -> None:
-        """Something went through."""
+    def progressed(self, lane: Lane, now: float) -> None:
+        """Something of this table went through."""
         self.progressed_at = now
-        self.has_progressed = True
+        lane.has_progressed = True
 
     def stop(self, cause: Exception) -> None:
         """Send nothing more; what is in flight may still end well."""
         self.fatal = self.fatal or cause
         self.plan.clear()
         self.waiting = 0
-        if self.pump is not None:
-            self.pump.cancel()
+        for task in (self.pump, *(lane.gate for lane in self.lanes)):
+            if task is not None:
+                task.cancel()
 
     def _on_due(self, entries: list[int]) -> None:
         if self.fatal is None:

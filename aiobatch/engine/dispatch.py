@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
-from aiobatch.engine.call import BatchCall
+from aiobatch.engine.call import BatchCall, Lane, Portion
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.outcome import Outcome, is_hot_key_range, outcome_of, says_key_schema_is_wrong
+from aiobatch.engine.outcome import (
+    Outcome,
+    is_hot_key_range,
+    outcome_of,
+    says_key_schema_is_wrong,
+    tables_throttled,
+)
 from aiobatch.engine.pressure import Direction, Governor, Slots
 from aiobatch.engine.requests import Settled
 from aiobatch.engine.schemas import KeyBook
@@ -79,6 +85,8 @@ class Dispatcher:
 
         Cancelled, it leaves no task, no request and no slot behind.
         """
+        for lane in call.lanes:
+            lane.governor = self.governor(lane.table, call.requests.direction)
         try:
             async with asyncio.TaskGroup() as group:
                 call.pump = group.create_task(self._pump(call, group))
@@ -122,7 +130,7 @@ class Dispatcher:
                 outcome = outcome_of(error)
                 doubtful = doubtful or error.ambiguous
                 if outcome is Outcome.REFUSED:
-                    self._throttled(governor, error, meter, sent_at)
+                    self._throttled([governor], error, meter, sent_at)
                 delay = retry.delay(attempt, self._draw())
                 stalled = (
                     retry.max_stall is not None and loop.time() + delay - began > retry.max_stall
@@ -154,56 +162,72 @@ class Dispatcher:
         await self.backoff.aclose()
 
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
-        governor = self.governor(call.requests.table, call.requests.direction)
+        loop = asyncio.get_running_loop()
         while not call.is_over:
-            if not call.plan:
-                call.wake.clear()
+            call.wake.clear()
+            if not self._open_gates(call, group):
                 await call.wake.wait()
                 continue
-            size = call.plan.next_size
-            guess = await governor.admit(size)
             await self._slots.acquire()
-            entries = call.plan.cut()
-            if not entries:
-                # The call was stopped while it waited for its turn.
+            portions = call.cut(loop.time())
+            if not portions:
+                # The call was stopped, or its tables were throttled, while it waited for its turn.
                 self._slots.release()
                 continue
             call.in_flight += 1
-            task = group.create_task(self._exchange(call, governor, entries, guess))
+            task = group.create_task(self._exchange(call, portions))
             # Not in the task itself: one that is cancelled before its first step runs no code.
             task.add_done_callback(lambda _: self._landed(call))
+
+    def _open_gates(self, call: BatchCall, group: asyncio.TaskGroup) -> bool:
+        """Whether any entry may leave. Tables that may not yet wait, each at its own governor."""
+        may_leave = False
+        for lane in call.lanes:
+            if not call.plan.next_size(lane.number):
+                continue
+            if lane.may_leave:
+                may_leave = True
+            elif lane.gate is None:
+                lane.gate = group.create_task(self._admit(call, lane))
+        return may_leave
+
+    @staticmethod
+    async def _admit(call: BatchCall, lane: Lane) -> None:
+        size = call.plan.next_size(lane.number)
+        lane.guess += await lane.governor.admit(size)
+        lane.admitted += size
+        lane.gate = None
+        call.wake.set()
 
     def _landed(self, call: BatchCall) -> None:
         self._slots.release()
         call.in_flight -= 1
         call.wake.set()
 
-    async def _exchange(
-        self, call: BatchCall, governor: Governor, entries: list[int], guess: float
-    ) -> None:
+    async def _exchange(self, call: BatchCall, portions: list[Portion]) -> None:
         """Send one request of a call and enter what became of it."""
         requests = call.requests
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
+        entries = [entry for portion in portions for entry in portion.entries]
+        sent_at = asyncio.get_running_loop().time()
         call.ledger.depart(entries)
+        # The wire is told one of the tables: all are of one endpoint.
+        request = Request(requests.operation, portions[0].lane.table, requests.body(entries))
         try:
-            body, doubtful = await self._send(
-                Request(requests.operation, requests.table, requests.body(entries)), call.meter
-            )
+            body, doubtful = await self._send(request, call.meter)
             async with self._decoding:
                 settled = await self._settle(call, entries, body)
         except codec.Malformed as error:
             cause = WireError(f"malformed answer: {error.reason}", operation=requests.operation)
-            self._failed(call, governor, entries, cause, sent_at)
+            self._failed(call, portions, cause, sent_at)
         except (ServiceError, WireError) as error:
-            self._failed(call, governor, entries, error, sent_at)
+            self._failed(call, portions, error, sent_at)
         except Exception as error:
             # Not ours, such as an error in a hook of the caller's client: it ends the call.
             call.ledger.returned(self._pending(call, entries), doubtful=True)
             self._stop(call, error)
         else:
             call.ledger.returned(settled.left, doubtful=doubtful)
-            self._settled(call, governor, settled, len(body), guess, sent_at)
+            self._settled(call, portions, settled, len(body), sent_at)
 
     async def _settle(self, call: BatchCall, entries: list[int], body: bytes) -> Settled:
         """Decode an answer: one answer a turn of the loop, and a long one in slices."""
@@ -223,59 +247,98 @@ class Dispatcher:
     def _settled(
         self,
         call: BatchCall,
-        governor: Governor,
+        portions: list[Portion],
         settled: Settled,
         size: int,
-        guess: float,
         sent_at: float,
     ) -> None:
         requests = call.requests
         now = asyncio.get_running_loop().time()
-        units = call.meter.consumed(settled.capacity)
-        if governor.budget is not None:
-            governor.budget.settle(guess, units if settled.capacity else guess, settled.ended)
+        units = self._units(call, settled.capacity)
+        left = call.by_lane(settled.left)
         cut_by_size = bool(
             settled.left and settled.ended and requests.direction == "read" and size >= _CUT_BY_SIZE
         )
-        if settled.ended:
-            whole = not settled.left or cut_by_size
-            governor.pace.passed(settled.ended, now, sent_at, whole=whole)
-            call.progressed(now)
-            if requests.teaches_names:
-                self.schemas.learn(requests.table, requests.names)
-        if not settled.left:
-            return
+        for portion in portions:
+            lane = portion.lane
+            leftovers = left.get(lane.number, [])
+            ended = len(portion.entries) - len(leftovers)
+            if lane.governor.budget is not None:
+                consumed = units.get(lane.number, portion.guess)
+                lane.governor.budget.settle(portion.guess, consumed, ended)
+            if ended:
+                whole = not leftovers or cut_by_size
+                lane.governor.pace.passed(ended, now, sent_at, whole=whole)
+                call.progressed(lane, now)
+                call.plan.apart.discard(lane.number)
+                part = requests.parts[lane.number]
+                if part.teaches_names:
+                    self.schemas.learn(part.table, part.names)
+            elif len(portions) > 1:
+                # What holds this table up is seen best in requests of its own.
+                call.plan.apart.add(lane.number)
+            if leftovers and not cut_by_size:
+                self._requeue(call, leftovers, None, progress=ended > 0)
         if cut_by_size:
             # At once, in smaller requests, and at no cost: nothing was refused.
             call.plan.shrink(settled.ended)
             call.plan.requeue(settled.left)
             call.meter.retries += len(settled.left)
-            return
-        self._requeue(call, settled.left, None, progress=settled.ended > 0)
+
+    @staticmethod
+    def _units(call: BatchCall, capacity: list[dict[str, Any]]) -> dict[int, float]:
+        """What an answer says was consumed, by lane, where it says so."""
+        units: dict[int, float] = {}
+        for told in capacity:
+            lane = call.requests.tables.find(str(told.get("TableName")))
+            number = 0 if len(call.lanes) == 1 else lane
+            consumed = call.meter.consumed([told])
+            if number is not None:
+                units[number] = units.get(number, 0.0) + consumed
+        return units
 
     def _failed(
         self,
         call: BatchCall,
-        governor: Governor,
-        entries: Sequence[int],
+        portions: list[Portion],
         error: ServiceError | WireError,
         sent_at: float,
     ) -> None:
+        entries = [entry for portion in portions for entry in portion.entries]
         left = self._pending(call, entries)
         outcome = outcome_of(error)
         call.ledger.returned(left, doubtful=error.ambiguous)
         call.last_error = error
         if outcome is Outcome.REFUSED:
-            self._throttled(governor, error, call.meter, sent_at)
-            self._requeue(call, left, None, progress=False)
+            self._refused(call, portions, error, sent_at)
         elif outcome is Outcome.FAULT:
             self._requeue(call, left, error, progress=len(left) < len(entries))
         elif outcome is Outcome.AN_ENTRYS_FAULT and isinstance(error, ServiceError):
-            self.forget_if_stale(call.requests.table, error)
+            if len(portions) == 1:
+                self.forget_if_stale(portions[0].lane.table, error)
             if not call.blame(left, error.code, error.message):
                 self._stop(call, error)
         else:
             self._stop(call, error)
+
+    def _refused(
+        self, call: BatchCall, portions: list[Portion], error: Exception, sent_at: float
+    ) -> None:
+        """A whole request was throttled: slow the table that it was throttled for, and no other."""
+        named = {call.requests.tables.find(table) for table in tables_throttled(error)}
+        guilty = [portion for portion in portions if portion.lane.number in named]
+        if len(portions) == 1:
+            guilty = portions
+        self._throttled([portion.lane.governor for portion in guilty], error, call.meter, sent_at)
+        if len(portions) > 1:
+            # Where no table was named, requests of their own will tell.
+            call.plan.apart.update(portion.lane.number for portion in guilty or portions)
+        for portion in portions:
+            if not guilty or portion in guilty:
+                self._requeue(call, portion.entries, None, progress=False)
+            else:
+                call.plan.requeue(portion.entries)
+                call.meter.retries += len(portion.entries)
 
     def _requeue(
         self, call: BatchCall, entries: list[int], cause: Exception | None, *, progress: bool
@@ -290,12 +353,13 @@ class Dispatcher:
             self.backoff.wait(call.on_due, leftovers, delay)
 
     def _throttled(
-        self, governor: Governor, error: Exception, meter: Meter, sent_at: float
+        self, governors: Iterable[Governor], error: Exception, meter: Meter, sent_at: float
     ) -> None:
         meter.throttled += 1
         # A hot key range slows its own entries, which wait, and not the whole table.
         if isinstance(error, Throttled) and not is_hot_key_range(error):
-            governor.pace.throttled(asyncio.get_running_loop().time(), sent_at)
+            for governor in governors:
+                governor.pace.throttled(asyncio.get_running_loop().time(), sent_at)
 
     def _stop(self, call: BatchCall, cause: Exception) -> None:
         call.stop(cause)
