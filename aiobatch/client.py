@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
-from aiobatch import codec, intake
+from aiobatch import codec, intake, tables
 from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
@@ -26,12 +26,17 @@ from aiobatch.errors import (
     ServiceError,
     WireError,
 )
+from aiobatch.models import Model, converter, mismatch
+from aiobatch.operations import Delete, Put
 from aiobatch.responses import (
     BatchGetResponse,
     BatchWriteResponse,
     Item,
     ItemResponse,
+    KeysAndAttributes,
     OrderedBatchGetResponse,
+    TablesGetResponse,
+    TablesWriteResponse,
     WriteResponse,
 )
 from aiobatch.retry import Retry
@@ -44,6 +49,8 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 __all__ = ["DynamoDB"]
+
+ModelT = TypeVar("ModelT")
 
 _UNSUPPORTED_IN_BATCHES = (
     "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
@@ -207,6 +214,7 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: Literal[False] = False,
+        model: None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
@@ -222,6 +230,7 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: Literal[True],
+        model: None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
@@ -237,10 +246,59 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: bool,
+        model: None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
     ) -> BatchGetResponse | OrderedBatchGetResponse: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: Literal[False] = False,
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse[ModelT]: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: Literal[True],
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> OrderedBatchGetResponse[ModelT]: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: bool,
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse[ModelT] | OrderedBatchGetResponse[ModelT]: ...
 
     async def batch_get_item(
         self,
@@ -251,10 +309,11 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: bool = False,
+        model: Model[Any] | None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
-    ) -> BatchGetResponse | OrderedBatchGetResponse:
+    ) -> BatchGetResponse[Any] | OrderedBatchGetResponse[Any]:
         """Read any number of items by their keys, 100 a request, concurrently.
 
         Args:
@@ -266,6 +325,8 @@ class DynamoDB:
             expression_attribute_names: placeholders that the projection uses.
             consistent_read: strongly consistent, at twice the capacity.
             ordered: let ``Items`` match ``keys`` one to one, with None where there is no item.
+            model: make an object of this of each item: a class of pydantic, msgspec, attrs or
+                dataclasses, or any function that takes the item's dict.
             return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
             retry: the retry policy of this call.
             timeout: seconds for the whole call.
@@ -279,6 +340,8 @@ class DynamoDB:
             InvalidItem: a key that DynamoDB would refuse. Nothing was sent.
             BatchError: keys were rejected or failed for another reason than throttling.
             BatchTimeout: the timeout passed. Both carry the account in ``response``.
+            ModelMismatch: the model refused items. The whole answer is in ``response``, with those
+                items as plain dicts.
 
         Example::
 
@@ -295,6 +358,7 @@ class DynamoDB:
         retry = _checked_retry(retry) or self._retry
         # Checked first without the keys' names, which the first key will tell.
         codec.compile_projection(projection_expression, expression_attribute_names, ())
+        convert = converter(model)
         account = GetAccount(intake.as_list(keys, "keys"))
         meter = self._meter()
 
@@ -305,7 +369,9 @@ class DynamoDB:
         if not account.keys:
             async with self._under_way(None):
                 return view()  # type: ignore[return-value]
-        async with self._accounting("batch_get_item", table_name, account.told, view, timeout):
+        async with self._accounting(
+            "batch_get_item", repr(table_name), account.told, view, timeout
+        ):
             engine = await self._engine()
             schema = self._known_schema(engine, table_name)
             if schema is None:
@@ -325,11 +391,14 @@ class DynamoDB:
                 projection=projection,
                 consistent_read=consistent_read,
                 capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read")),
+                convert=convert,
             )
             call = BatchCall(requests, len(account.positions), retry=retry, meter=meter)
             account.ledger, account.items = call.ledger, requests.items
             await engine.run(call)
-            _raise_if_due("batch_get_item", table_name, call, account.told, view)
+            _raise_if_due("batch_get_item", repr(table_name), call, account.told, view)
+            if refused := account.by_position(requests.refusals[0]):
+                raise mismatch(model, refused, view(), table_name=table_name)
         return view()  # type: ignore[return-value]
 
     async def batch_write_item(
@@ -394,7 +463,9 @@ class DynamoDB:
         if not account.items:
             async with self._under_way(None):
                 return view()  # type: ignore[return-value]
-        async with self._accounting("batch_write_item", table_name, account.told, view, timeout):
+        async with self._accounting(
+            "batch_write_item", repr(table_name), account.told, view, timeout
+        ):
             engine = await self._engine()
             schema, encoded = await self._encode_writes(
                 engine, table_name, account.items, operation, retry, meter
@@ -414,10 +485,231 @@ class DynamoDB:
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
             account.ledger = call.ledger
             await engine.run(call)
-            _raise_if_due("batch_write_item", table_name, call, account.told, view)
+            _raise_if_due("batch_write_item", repr(table_name), call, account.told, view)
         return view()  # type: ignore[return-value]
 
+    # ------------------------------------------------------------------ several tables
+
+    async def batch_get(
+        self,
+        requests: Mapping[str, Iterable[Any] | KeysAndAttributes],
+        *,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> TablesGetResponse:
+        """Read any number of items of several tables, 100 a request over all tables.
+
+        Each table keeps its own pace: while one is throttled, the others go on without it.
+
+        Args:
+            requests: by the table's name or ARN, its keys; or a mapping with ``keys`` and any of
+                ``projection_expression``, ``expression_attribute_names``, ``consistent_read`` and
+                ``model``, which mean what they mean in :meth:`batch_get_item`.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+            timeout: seconds for the whole call.
+
+        Returns:
+            ``Tables``: by the caller's name for each table, ``Items``, ``Count``, ``MissingKeys``
+            and ``UnprocessedKeys``. ``Count`` over all tables. ``UnprocessedKeys``: what is left,
+            with its options, to be passed straight back as ``requests``. ``Metrics``.
+
+        Raises:
+            ValueError: an unknown option, or a table given by its name and by an ARN.
+            InvalidItem: a key that DynamoDB would refuse; ``table_name`` and ``index`` tell which.
+                Nothing was sent.
+            BatchError: keys were rejected or failed for another reason than throttling. A table
+                that does not exist ends the whole call.
+            BatchTimeout: the timeout passed. Both carry the account in ``response``.
+            ModelMismatch: a model refused items. The whole answer is in ``response``.
+
+        Example::
+
+            answer = await db.batch_get(
+                {
+                    "users": [{"pk": "user#1", "sk": "profile"}],
+                    "orders": {"keys": [{"id": 7}, {"id": 8}], "consistent_read": True},
+                }
+            )
+            print(answer["Tables"]["orders"]["Items"])
+        """
+        tables.check_tables(requests)
+        reads = [tables.TableRead(table, request) for table, request in requests.items()]
+        accounts = {read.table_name: read.account for read in reads}
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        meter = self._meter()
+
+        def view() -> dict[str, Any]:
+            answer = tables.read_answer(reads, meter.as_answer(_now()))
+            return _with_capacity(answer, meter, capacity)
+
+        async with self._on_tables("batch_get", accounts, view, timeout) as told:
+            asked = [read for read in reads if read.account.keys]
+            if asked:
+                engine = await self._engine()
+                parts = [
+                    await read.encode(self._known_schema(engine, read.table_name), self._serialize)
+                    for read in asked
+                ]
+                batch = BatchGet(
+                    parts,
+                    numbers=self._numbers,
+                    capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read")),
+                )
+                call = BatchCall(batch, len(batch), retry=retry, meter=meter)
+                tables.attach_reads(asked, call, batch)
+                await engine.run(call)
+                _raise_if_due("batch_get", _listed(accounts), call, told, view)
+                for read in asked:
+                    if refused := read.account.by_position(read.refusals):
+                        model, table = read.options["model"], read.table_name
+                        raise mismatch(model, refused, view(), table_name=table)
+        return view()  # type: ignore[return-value]
+
+    async def batch_write(
+        self,
+        requests: Mapping[str, Iterable[Put | Delete | Mapping[str, Any]]],
+        *,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> TablesWriteResponse:
+        """Put and delete any number of items of several tables, 25 a request over all tables.
+
+        A batch is not atomic, and takes no conditions. Several operations on one key act as if they
+        were done in order: the last one wins. Each table keeps its own pace: while one is
+        throttled, the others go on without it.
+
+        Args:
+            requests: by the table's name or ARN, its operations: :class:`aiobatch.Put` and
+                :class:`aiobatch.Delete`, mixed. boto3's ``{"PutRequest": {"Item": ...}}`` and
+                ``{"DeleteRequest": {"Key": ...}}`` around plain values are taken too.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+            timeout: seconds for the whole call.
+
+        Returns:
+            ``Tables``: by the caller's name for each table, ``ProcessedCount``,
+            ``UnprocessedCount`` and ``UnprocessedItems``. The counts over all tables.
+            ``UnprocessedItems``: what is left, to be passed straight back as ``requests``.
+            ``Metrics``.
+
+        Raises:
+            ValueError: a table given by its name and by an ARN.
+            InvalidItem: an operation that DynamoDB would refuse, or one with a condition;
+                ``table_name`` and ``index`` tell which. Nothing was written.
+            KeyNamesUnknown: puts need the table's key names, and DescribeTable was denied.
+            BatchError: operations were rejected, are unknown, or failed for another reason than
+                throttling. A table that does not exist ends the whole call.
+            BatchTimeout: the timeout passed. Both carry the account in ``response``.
+
+        Example::
+
+            from aiobatch import Delete, Put
+
+            answer = await db.batch_write(
+                {
+                    "users": [Put({"pk": "user#1", "sk": "profile"})],
+                    "orders": [Put({"id": 9}), Delete({"id": 8})],
+                }
+            )
+            print(answer["ProcessedCount"], answer["UnprocessedItems"])
+        """
+        tables.check_tables(requests)
+        writes = [tables.TableWrite(table, request) for table, request in requests.items()]
+        accounts = {write.table_name: write.account for write in writes}
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        meter = self._meter()
+
+        def view() -> dict[str, Any]:
+            answer = tables.write_answer(writes, meter.as_answer(_now()))
+            return _with_capacity(answer, meter, capacity)
+
+        async with self._on_tables("batch_write", accounts, view, timeout) as told:
+            asked = [write for write in writes if write.account.items]
+            if asked:
+                engine = await self._engine()
+                schemas = await self._schemas_to_write(engine, asked, retry, meter)
+                parts = [
+                    await write.encode(schema, self._serialize)
+                    for write, schema in zip(asked, schemas, strict=True)
+                ]
+                batch = BatchWrite(
+                    parts,
+                    capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")),
+                )
+                call = BatchCall(batch, len(batch), retry=retry, meter=meter)
+                tables.attach_writes(asked, call, parts)
+                await engine.run(call)
+                _raise_if_due("batch_write", _listed(accounts), call, told, view)
+        return view()  # type: ignore[return-value]
+
+    async def _schemas_to_write(
+        self,
+        engine: Dispatcher,
+        writes: Sequence[tables.TableWrite],
+        retry: Retry,
+        meter: Meter,
+    ) -> list[KeySchema | None]:
+        """The key schema of each table; None where there are only deletes, which show it."""
+        known = {write: self._known_schema(engine, write.table_name) for write in writes}
+        unknown = [write for write in writes if known[write] is None]
+        for write in unknown:
+            # What can be refused without the key names is refused before anything is sent.
+            await write.check(self._serialize)
+        for write in unknown:
+            if write.needs_schema:
+                known[write] = await self._describe(engine, write.table_name, retry, meter)
+        return [known[write] for write in writes]
+
+    @asynccontextmanager
+    async def _on_tables(
+        self,
+        operation: str,
+        accounts: Mapping[str, GetAccount | WriteAccount],
+        view: Callable[[], dict[str, Any]],
+        timeout: float | None,
+    ) -> AsyncIterator[Callable[[], str]]:
+        """A batch call on several tables; the function that tells its counts."""
+
+        def told() -> str:
+            return tables.told(accounts)
+
+        async with self._accounting(operation, _listed(accounts), told, view, timeout):
+            yield told
+
     # ------------------------------------------------------------------ single items
+
+    @overload
+    async def get(
+        self,
+        key: Any,
+        table_name: str,
+        *,
+        consistent_read: bool = False,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        model: None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> ItemResponse: ...
+
+    @overload
+    async def get(
+        self,
+        key: Any,
+        table_name: str,
+        *,
+        consistent_read: bool = False,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> ItemResponse[ModelT]: ...
 
     async def get(
         self,
@@ -427,9 +719,10 @@ class DynamoDB:
         consistent_read: bool = False,
         projection_expression: str | None = None,
         expression_attribute_names: Mapping[str, str] | None = None,
+        model: Model[Any] | None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
-    ) -> ItemResponse:
+    ) -> ItemResponse[Any]:
         """Read one item.
 
         Args: as for :meth:`batch_get_item`.
@@ -441,6 +734,7 @@ class DynamoDB:
             InvalidItem: DynamoDB would refuse the key. Nothing was sent.
             ServiceError: DynamoDB refused the request, or kept throttling it.
             WireError: there was no usable answer.
+            ModelMismatch: the model refused the item, which is in ``response`` as a plain dict.
 
         Example::
 
@@ -452,6 +746,7 @@ class DynamoDB:
         projection = codec.compile_projection(projection_expression, expression_attribute_names, ())
         expressions = Expressions(None, None, self._serialize)
         expressions.project(projection)
+        convert = converter(model)
         async with self._answering():
             engine = await self._engine()
             schema = self._known_schema(engine, table_name)
@@ -466,7 +761,16 @@ class DynamoDB:
             answer = await self._single(engine, "GetItem", table_name, body, retry)
             if schema is None:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
-            return self._shaped(answer, "Item")  # type: ignore[return-value]
+            shaped = self._shaped(answer, "Item")
+            if convert is not None and "Item" in shaped:
+                try:
+                    shaped["Item"] = convert(shaped["Item"])
+                except Exception as error:
+                    refused = error
+                else:
+                    return shaped  # type: ignore[return-value]
+                raise mismatch(model, {0: refused}, shaped, table_name=table_name)
+            return shaped  # type: ignore[return-value]
 
     async def save(
         self,
@@ -578,6 +882,7 @@ class DynamoDB:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
             return self._shaped(answer, "Attributes")  # type: ignore[return-value]
 
+    @overload
     def query(
         self,
         table_name: str,
@@ -591,8 +896,44 @@ class DynamoDB:
         ascending: bool = True,
         limit: int | None = None,
         consistent_read: bool = False,
+        model: None = None,
         retry: Retry | None = None,
-    ) -> AsyncGenerator[Item, None]:
+    ) -> AsyncGenerator[Item, None]: ...
+
+    @overload
+    def query(
+        self,
+        table_name: str,
+        key_condition_expression: str,
+        *,
+        expression_attribute_values: Mapping[str, Any],
+        expression_attribute_names: Mapping[str, str] | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        index_name: str | None = None,
+        ascending: bool = True,
+        limit: int | None = None,
+        consistent_read: bool = False,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[ModelT, None]: ...
+
+    def query(
+        self,
+        table_name: str,
+        key_condition_expression: str,
+        *,
+        expression_attribute_values: Mapping[str, Any],
+        expression_attribute_names: Mapping[str, str] | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        index_name: str | None = None,
+        ascending: bool = True,
+        limit: int | None = None,
+        consistent_read: bool = False,
+        model: Model[Any] | None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Any, None]:
         """Iterate over the items of one partition, over all pages.
 
         Args:
@@ -606,12 +947,15 @@ class DynamoDB:
             ascending: the order of the sort key.
             limit: yield at most so many items.
             consistent_read: strongly consistent; not for global secondary indexes.
+            model: as for :meth:`batch_get_item`.
             retry: the retry policy of each page.
 
         Raises:
             ValueError, TypeError: expressions that cannot be right; at once, before iteration.
             ServiceError: DynamoDB refused a page, or kept throttling it.
             WireError: there was no usable answer to a page.
+            ModelMismatch: the model refused an item, which ends the iteration. ``response`` has it
+                as ``Item``, a plain dict; the items before it have been yielded.
 
         Example::
 
@@ -639,9 +983,10 @@ class DynamoDB:
         }
         # A page's Limit counts items before the filter: with one, only whole pages make sense.
         pages_by_limit = limit is not None and filter_expression is None
-        return self._pages(
+        items = self._pages(
             table_name, expressions, options, limit, pages_by_limit, _checked_retry(retry)
         )
+        return items if model is None else _converted(items, model, table_name)
 
     async def _pages(
         self,
@@ -708,7 +1053,7 @@ class DynamoDB:
     async def _accounting(
         self,
         operation: str,
-        table_name: str,
+        where: str,
         told: Callable[[], str],
         view: Callable[[], dict[str, Any]],
         timeout: float | None,
@@ -720,17 +1065,17 @@ class DynamoDB:
         except _Ended:
             if self._closed:
                 raise ClientClosed(
-                    f"{operation} on {table_name!r}: the client was closed, {told()}."
+                    f"{operation} on {where}: the client was closed, {told()}."
                     " The account is in error.response",
                     view(),
                 ) from None
             raise BatchTimeout(
-                f"{operation} on {table_name!r}: the timeout of {timeout:g} s passed, {told()}."
+                f"{operation} on {where}: the timeout of {timeout:g} s passed, {told()}."
                 " The account is in error.response",
                 view(),
             ) from None
         except (ServiceError, WireError) as error:
-            raise _batch_error(operation, table_name, told, view, error) from error
+            raise _batch_error(operation, where, told, view, error) from error
 
     @asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:
@@ -888,6 +1233,32 @@ _ANOTHER_LOOP = (
 )
 
 
+async def _converted(
+    items: AsyncGenerator[Item, None], model: Model[ModelT], table_name: str
+) -> AsyncGenerator[ModelT, None]:
+    """The items of a query, as objects of a model."""
+    convert = converter(model)
+    assert convert is not None
+    position = 0
+    async with aclosing(items):
+        async for item in items:
+            try:
+                converted = convert(item)
+            except Exception as error:
+                refused = error
+            else:
+                yield converted
+                position += 1
+                continue
+            raise mismatch(
+                model, {position: refused}, {"Item": item}, table_name=table_name, what="item"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -934,18 +1305,18 @@ def _refuse(unsupported: Mapping[str, object]) -> None:
 
 def _raise_if_due(
     operation: str,
-    table_name: str,
+    where: str,
     call: BatchCall,
     told: Callable[[], str],
     view: Callable[[], dict[str, Any]],
 ) -> None:
     if call.must_raise:
-        raise _batch_error(operation, table_name, told, view, call.cause) from call.cause
+        raise _batch_error(operation, where, told, view, call.cause) from call.cause
 
 
 def _batch_error(
     operation: str,
-    table_name: str,
+    where: str,
     told: Callable[[], str],
     view: Callable[[], dict[str, Any]],
     cause: Exception | None,
@@ -953,6 +1324,6 @@ def _batch_error(
     # Only our own errors are known to quote no item.
     text = str(cause) if isinstance(cause, ServiceError | WireError) else type(cause).__name__
     return BatchError(
-        f"{operation} on {table_name!r}: {told()}. Cause: {text}. The account is in error.response",
+        f"{operation} on {where}: {told()}. Cause: {text}. The account is in error.response",
         view(),
     )

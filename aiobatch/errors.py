@@ -7,6 +7,7 @@ What a caller catches::
     ├── KeyNamesUnknown                    the table's key names are needed and could not be learnt
     ├── ConditionFailed                    the condition of a single write did not hold
     ├── TransactionFailed                  a transaction was cancelled, with a reason per operation
+    ├── ModelMismatch                      the model= of a read refused items; they are in the error
     ├── ClientClosed                       the client was closed before or during the call
     ├── BatchError                         a batch ended with entries that need the caller's eye
     │   └── BatchTimeout (also a TimeoutError)
@@ -35,12 +36,15 @@ __all__ = [
     "ConditionFailed",
     "InvalidItem",
     "KeyNamesUnknown",
+    "ModelMismatch",
     "ServiceError",
     "TableNotFound",
     "Throttled",
     "TransactionFailed",
     "WireError",
 ]
+
+_TOLD_AT_MOST = 5
 
 
 class AiobatchError(Exception):
@@ -77,13 +81,25 @@ class InvalidItem(AiobatchError, ValueError):
         index: the position in the caller's list, counted from 0; None for a single-item call.
         path: where in the item, such as ``address.tags[2]``; empty for the item itself.
         reason: what is wrong with it and what to do. Never the value.
+        table_name: the table, in a call on several tables; else None.
     """
 
-    def __init__(self, index: int | None, path: str, reason: str, *, what: str = "item") -> None:
+    def __init__(
+        self,
+        index: int | None,
+        path: str,
+        reason: str,
+        *,
+        what: str = "item",
+        table_name: str | None = None,
+    ) -> None:
         self.index = index
         self.path = path
         self.reason = reason
+        self.table_name = table_name
         place = what if index is None else f"{what} {index}"
+        if table_name is not None:
+            place += f" of table {table_name!r}"
         where = f", attribute {path}" if path else ""
         super().__init__(f"{place}{where}: {reason}")
 
@@ -159,6 +175,44 @@ class TransactionFailed(AiobatchError):
             if reason.get("Code") not in (None, "None")
         )
         super().__init__(f"the transaction was cancelled, nothing was written ({told})")
+
+
+class ModelMismatch(AiobatchError):
+    """The ``model=`` of a read refused items. What was read is in the error, all of it.
+
+    Attributes:
+        model: the model's name.
+        table_name: the table, as the caller named it.
+        errors: what the model raised, by position: that of the key in the caller's keys, or, in a
+            query, that of the item. A model's own errors may quote the item, so keep them out of
+            logs; for the same reason none is this error's ``__cause__``.
+        response: the answer: objects of the model for the items that it took, and the others as
+            the plain dicts that were read, in their places.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        errors: Mapping[int, Exception],
+        response: Mapping[str, Any],
+        *,
+        table_name: str,
+        what: str = "the item of key",
+    ) -> None:
+        self.model = model
+        self.table_name = table_name
+        self.errors = dict(errors)
+        self.response = response
+        places = [
+            f"{what} {position} ({type(error).__name__})"
+            for position, error in list(self.errors.items())[:_TOLD_AT_MOST]
+        ]
+        more = len(self.errors) - len(places)
+        super().__init__(
+            f"model {model} refused {', '.join(places)}{f' and {more} more' if more else ''} of"
+            f" table {table_name!r}. What was read is in error.response, the model's words are in"
+            " error.errors"
+        )
 
 
 class ClientClosed(AiobatchError):

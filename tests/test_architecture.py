@@ -9,15 +9,18 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "aiobatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = frozenset({"retry", "responses", "limits", "errors"})
+GROUND = frozenset({"retry", "responses", "limits", "errors", "operations"})
 # What each room may import of ours at run time. The engine knows the wire by its Protocol alone.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "__init__": GROUND | {"client"},
-    "client": GROUND | {"account", "intake", "sharing", "single", "engine", "wire", "codec"},
+    "client": GROUND
+    | {"account", "intake", "models", "sharing", "single", "tables", "engine", "wire", "codec"},
     # What the client hands to and takes from the engine; none of them knows the client.
     "account": GROUND | {"engine", "codec"},
     "intake": GROUND | {"engine", "codec"},
     "single": GROUND | {"codec"},
+    "models": GROUND,
+    "tables": GROUND | {"account", "intake", "models", "engine", "codec"},
     "sharing": GROUND | {"engine", "wire", "codec"},
     "engine": GROUND | {"wire.protocol", "codec"},
     "wire": GROUND,
@@ -30,7 +33,7 @@ ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
 # Extras, and what only the tests compare with.
-NOT_AT_ALL = {"aioboto3", "boto3", "moto", "flask", "numpy", "pydantic"}
+NOT_AT_ALL = {"aioboto3", "boto3", "moto", "flask", "numpy", "pydantic", "msgspec", "attrs", "attr"}
 
 
 def parts_of(path: Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, Protocol
 
 import orjson
@@ -129,8 +130,8 @@ class BatchGet:
         capacity: the ReturnConsumedCapacity to ask for.
 
     Attributes:
-        items: what was found, by entry.
-        refusals: why ``convert`` refused an item, by entry.
+        found: for each part, the item of each of its entries, or None.
+        refusals: for each part, why ``convert`` refused an item, by its place in ``found``.
     """
 
     operation = "BatchGetItem"
@@ -143,8 +144,9 @@ class BatchGet:
             parts, [len(part.fragments) for part in parts]
         )
         self._fragments = _joined([part.fragments for part in parts])
-        self.items: list[Any] = [None] * len(self._fragments)
-        self.refusals: dict[int, Exception] = {}
+        self.found: list[list[Any]] = [[None] * len(part.fragments) for part in parts]
+        self.refusals: list[dict[int, Exception]] = [{} for _ in parts]
+        self._firsts = list(accumulate([len(part.fragments) for part in parts], initial=0))
         self._numbers = numbers
         self._heads = [orjson.dumps(part.table) + b':{"Keys":[' for part in parts]
         self._tails = [b"]" + _options(part) + b"}" for part in parts]
@@ -174,6 +176,14 @@ class BatchGet:
         )
         return cls([part], numbers=numbers, capacity=capacity)
 
+    @property
+    def items(self) -> list[Any]:
+        """What was found, by entry, where there is one table."""
+        return self.found[0]
+
+    def __len__(self) -> int:
+        return len(self._fragments)
+
     def size(self, entry: int) -> int:
         """The bytes of the key and its comma."""
         return len(self._fragments[entry]) + 1
@@ -198,32 +208,32 @@ class BatchGet:
         asked = _by_identity(entries, self._fragments, self._marks, self.table_of)
         left = _leftovers(answer.left, asked)
         ended = 0
-        table_of, parts = self.table_of, self.parts
-        part = parts[0]
+        table_of, table, at = self.table_of, 0, 0
+        part, found = self.parts[0], self.found[0]
         for identity, item in answer.items:
             entry = asked.pop(identity, None)
             if entry is None:
                 raise codec.Malformed("it has an item that was not asked for, or one twice")
+            at = entry
             if table_of is not None:
-                part = parts[table_of[entry]]
+                table = table_of[entry]
+                part, found = self.parts[table], self.found[table]
+                at -= self._firsts[table]
             if part.projection is not None:
                 for name in part.projection.added:
                     item.pop(name, None)
-            self.items[entry] = item
+            found[at] = item
             if part.convert is not None:
-                self._convert(entry, part.convert)
+                try:
+                    found[at] = part.convert(item)
+                except Exception as error:
+                    self.refusals[table][at] = error
             ledger.processed(entry)
             ended += 1
             yield
         for entry in asked.values():
             ledger.missing(entry)
         return Settled(ended + len(asked), left, answer.capacity)
-
-    def _convert(self, entry: int, convert: Callable[[dict[str, Any]], Any]) -> None:
-        try:
-            self.items[entry] = convert(self.items[entry])
-        except Exception as error:
-            self.refusals[entry] = error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +311,9 @@ class BatchWrite:
             names=names,
         )
         return cls([part], capacity=capacity)
+
+    def __len__(self) -> int:
+        return len(self._fragments)
 
     def size(self, entry: int) -> int:
         """The bytes of the item or key and of the operation around it."""

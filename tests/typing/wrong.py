@@ -48,8 +48,8 @@ async def writing(db: DynamoDB) -> None:
 
 
 async def single_items(db: DynamoDB) -> None:
-    await db.get({"pk": "a"})  # type: ignore[call-arg]
-    await db.get({"pk": "a"}, "users", ordered=True)  # type: ignore[call-arg]
+    await db.get({"pk": "a"})  # type: ignore[call-overload]
+    await db.get({"pk": "a"}, "users", ordered=True)  # type: ignore[call-overload]
     await db.save({"pk": "a"}, "users", True)  # type: ignore[call-arg]
     await db.save({"pk": "a"}, "users", return_values="ALL_NEW")  # type: ignore[arg-type]
     await db.delete({"pk": "a"}, "users", fail_if_exists=True)  # type: ignore[call-arg]
@@ -58,6 +58,6 @@ async def single_items(db: DynamoDB) -> None:
 async def querying(db: DynamoDB) -> None:
     values = {":pk": "a"}
     await db.query("users", "pk = :pk", expression_attribute_values=values)  # type: ignore[misc]
-    db.query("users", "pk = :pk")  # type: ignore[call-arg]
+    db.query("users", "pk = :pk")  # type: ignore[call-overload]
     for _ in db.query("users", "a", expression_attribute_values=values):  # type: ignore[attr-defined]
         pass
