@@ -983,10 +983,11 @@ class DynamoDB:
         }
         # A page's Limit counts items before the filter: with one, only whole pages make sense.
         pages_by_limit = limit is not None and filter_expression is None
+        convert = converter(model)
         items = self._pages(
             table_name, expressions, options, limit, pages_by_limit, _checked_retry(retry)
         )
-        return items if model is None else _converted(items, model, table_name)
+        return items if convert is None else _converted(items, convert, model, table_name)
 
     async def _pages(
         self,
@@ -1234,11 +1235,12 @@ _ANOTHER_LOOP = (
 
 
 async def _converted(
-    items: AsyncGenerator[Item, None], model: Model[ModelT], table_name: str
-) -> AsyncGenerator[ModelT, None]:
+    items: AsyncGenerator[Item, None],
+    convert: Callable[[Item], Any],
+    model: Any,
+    table_name: str,
+) -> AsyncGenerator[Any, None]:
     """The items of a query, as objects of a model."""
-    convert = converter(model)
-    assert convert is not None
     position = 0
     async with aclosing(items):
         async for item in items:

@@ -15,15 +15,21 @@ from aiobatch import (
     BatchTimeout,
     BatchWriteResponse,
     ConditionFailed,
+    Delete,
     DynamoDB,
     InvalidItem,
     Item,
     ItemResponse,
     Metrics,
+    ModelMismatch,
     OrderedBatchGetResponse,
+    Put,
     RejectedEntry,
     Retry,
     ServiceError,
+    TablesGetResponse,
+    TablesWriteResponse,
+    TableWriteResponse,
     WriteResponse,
 )
 
@@ -137,6 +143,55 @@ async def querying(db: DynamoDB) -> AsyncIterator[str]:
         )
     ]
     assert_type(listed, list[dict[str, Any]])
+
+
+def shout(item: dict[str, Any]) -> str:
+    return str(item).upper()
+
+
+async def typed(db: DynamoDB, flag: bool) -> None:
+    plain = await db.batch_get_item([{"pk": "a"}], "users", model=User)
+    assert_type(plain, BatchGetResponse[User])
+    assert_type(plain["Items"], list[User])
+    ordered = await db.batch_get_item([{"pk": "a"}], "users", ordered=True, model=User)
+    assert_type(ordered["Items"], list[User | None])
+    either = await db.batch_get_item([{"pk": "a"}], "users", ordered=flag, model=shout)
+    assert_type(either, BatchGetResponse[str] | OrderedBatchGetResponse[str])
+    one = await db.get({"pk": "a"}, "users", model=User)
+    assert_type(one, ItemResponse[User])
+    assert_type(one.get("Item"), User | None)
+    loud = await db.get({"pk": "a"}, "users", model=shout)
+    assert_type(loud, ItemResponse[str])
+    async for user in db.query(
+        "users", "pk = :pk", expression_attribute_values={":pk": "a"}, model=User
+    ):
+        assert_type(user, User)
+    modelled = await db.get({"pk": "a"}, "users", model=lambda item: item["n"] + 1)
+    assert_type(modelled, ItemResponse[Any])
+    # As they stand in the annotations of users who have no models.
+    answer: BatchGetResponse = await db.batch_get_item([], "users")
+    assert_type(answer["Items"], list[dict[str, Any]])
+
+
+async def several_tables(db: DynamoDB) -> None:
+    read = await db.batch_get(
+        {
+            "users": [{"pk": "a"}],
+            "orders": {"keys": [{"pk": "a"}], "consistent_read": True, "model": User},
+        },
+        timeout=1,
+    )
+    assert_type(read, TablesGetResponse)
+    assert_type(read["Tables"]["users"]["Items"], list[Any])
+    await db.batch_get(read["UnprocessedKeys"])
+    written = await db.batch_write({"users": [Put(User("a")), Delete({"pk": "b"})]})
+    assert_type(written, TablesWriteResponse)
+    assert_type(written["Tables"]["users"], TableWriteResponse)
+    await db.batch_write(written["UnprocessedItems"])
+    try:
+        await db.batch_get({})
+    except ModelMismatch as error:
+        assert_type(error.errors, dict[int, Exception])
 
 
 async def failing(db: DynamoDB) -> None:
