@@ -26,6 +26,7 @@ from aiobatch.errors import (
     ServiceError,
     WireError,
 )
+from aiobatch.events import Hook
 from aiobatch.models import Model, converter, mismatch
 from aiobatch.operations import Delete, Put
 from aiobatch.responses import (
@@ -91,6 +92,7 @@ class DynamoDB:
             ``aiobatch.testing.FakeWire``; it stays the caller's and is not closed here.
         serialize: called with each value of a type that DynamoDB does not know; it returns one
             that it does.
+        hooks: told what happens in each call of this client; see ``aiobatch.events``.
 
     Raises:
         ValueError: settings that contradict each other, with what to use instead.
@@ -123,6 +125,7 @@ class DynamoDB:
         key_names: Mapping[str, tuple[str, ...]] | None = None,
         wire: Literal["auto", "aiobotocore"] | Wire = "auto",
         serialize: Serialize | None = None,
+        hooks: Iterable[Hook] = (),
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
             raise TypeError("max_concurrency must be an int")
@@ -160,6 +163,12 @@ class DynamoDB:
         self._retry = _checked_retry(retry) or Retry()
         self._numbers: Numbers = numbers
         self._serialize = serialize
+        self._hooks = tuple(hooks)
+        for hook in self._hooks:
+            if not callable(hook):
+                raise TypeError(
+                    f"hooks must be callable with an event: {type(hook).__name__} is not"
+                )
         self._key_names = {
             table: KeySchema.from_names(names) for table, names in (key_names or {}).items()
         }
@@ -1102,7 +1111,7 @@ class DynamoDB:
         return await self._join_loop().dispatcher()
 
     def _meter(self) -> Meter:
-        return Meter(_now())
+        return Meter(_now(), hooks=self._hooks)
 
     def _key_encoder(self, schema: KeySchema | None) -> Callable[[Any], bytes]:
         return lambda key: codec.encode_key(key, schema, self._serialize)

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "aiobatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = frozenset({"retry", "responses", "limits", "errors", "operations"})
+GROUND = frozenset({"retry", "responses", "limits", "errors", "operations", "events"})
 # What each room may import of ours at run time. The engine knows the wire by its Protocol alone.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "__init__": GROUND | {"client"},

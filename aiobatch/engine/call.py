@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aiobatch import limits
 from aiobatch.engine.ledger import Ledger, State
 from aiobatch.engine.metrics import Meter
+from aiobatch.engine.observer import Observer
 from aiobatch.engine.plan import Plan, TablesPlan, by_table, strided
 from aiobatch.engine.pressure import Governor
 from aiobatch.engine.requests import BatchRequests
@@ -102,6 +103,7 @@ class BatchCall:
         self.ledger = Ledger(size, writes=requests.direction == "write")
         self.lanes = [Lane(number, part.table) for number, part in enumerate(requests.parts)]
         self.plan = self._planned(size)
+        self.observer: Observer | None = None
         self.wake = asyncio.Event()
         self.waiting = 0
         self.in_flight = 0
@@ -145,6 +147,15 @@ class BatchCall:
             lane = self.lanes[number]
             portions.append(Portion(lane, entries, lane.depart(len(entries), now)))
         return portions
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of the call."""
+        return tuple(lane.table for lane in self.lanes)
+
+    def tables_of(self, entries: Sequence[int]) -> tuple[str, ...]:
+        """The tables that these entries are of."""
+        return tuple(self.lanes[number].table for number in self.by_lane(entries))
 
     def by_lane(self, entries: Sequence[int]) -> dict[int, list[int]]:
         """Entries by the number of their lane."""

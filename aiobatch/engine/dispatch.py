@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
 from aiobatch.engine.metrics import Meter
+from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
     Outcome,
     is_hot_key_range,
@@ -87,13 +89,23 @@ class Dispatcher:
         """
         for lane in call.lanes:
             lane.governor = self.governor(lane.table, call.requests.direction)
+        call.observer = observing(
+            call.meter, call.requests.operation, call.tables, len(call.ledger)
+        )
+        ended_by: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 call.pump = group.create_task(self._pump(call, group))
+        except BaseException as error:
+            ended_by = error
+            raise
         finally:
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
+            if call.observer is not None:
+                failed = call.cause if call.must_raise else None
+                call.observer.finished(counts_of(call.ledger), ended_by or failed)
 
     async def single(
         self,
@@ -113,6 +125,25 @@ class Dispatcher:
                 ``error.ambiguous`` is then True also if an earlier attempt had no clear answer.
             WireError: there was no usable answer to the last attempt.
         """
+        observer = observing(meter, request.operation, (request.table,), 1)
+        error: BaseException | None = None
+        try:
+            return await self._single(request, direction, retry, meter, observer)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if observer is not None:
+                observer.finished({"unprocessed" if error else "processed": 1}, error)
+
+    async def _single(
+        self,
+        request: Request,
+        direction: Direction,
+        retry: Retry,
+        meter: Meter,
+        observer: Observer | None,
+    ) -> tuple[dict[str, Any], bool]:
         governor = self.governor(request.table, direction)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -123,14 +154,18 @@ class Dispatcher:
             await self._slots.acquire()
             sent_at = loop.time()
             try:
-                body, doubt = await self._send(request, meter)
-                doubtful = doubtful or doubt
-                answer = _parsed(request, body)
+                answer = await self._send(request, meter, observer, (request.table,), 1)
+                doubtful = doubtful or answer.doubtful
+                parsed = _parsed(request, answer.body)
             except (ServiceError, WireError) as error:
+                told = error
                 outcome = outcome_of(error)
                 doubtful = doubtful or error.ambiguous
                 if outcome is Outcome.REFUSED:
                     self._throttled([governor], error, meter, sent_at)
+                    if observer is not None:
+                        _tell_throttled(observer, (request.table,), (request.table,), error)
+                        observer.paced(request.table, direction, governor)
                 delay = retry.delay(attempt, self._draw())
                 stalled = (
                     retry.max_stall is not None and loop.time() + delay - began > retry.max_stall
@@ -145,9 +180,13 @@ class Dispatcher:
                     raise
             else:
                 governor.pace.passed(1, loop.time(), sent_at, whole=True)
-                return answer, doubtful
+                if observer is not None:
+                    answer.tell(observer, (request.table,), entries=1, left=0)
+                return parsed, doubtful
             finally:
                 self._slots.release()
+            if observer is not None:
+                observer.requeued((request.table,), 1, delay, told)
             await self.backoff.sleep(delay)
             attempt += 1
             meter.retries += 1
@@ -212,12 +251,15 @@ class Dispatcher:
         call.ledger.depart(entries)
         # The wire is told one of the tables: all are of one endpoint.
         request = Request(requests.operation, portions[0].lane.table, requests.body(entries))
+        tables = tuple(portion.lane.table for portion in portions)
         try:
-            body, doubtful = await self._send(request, call.meter)
+            answer = await self._send(request, call.meter, call.observer, tables, len(entries))
             async with self._decoding:
-                settled = await self._settle(call, entries, body)
+                settled = await self._settle(call, entries, answer.body)
         except codec.Malformed as error:
             cause = WireError(f"malformed answer: {error.reason}", operation=requests.operation)
+            if call.observer is not None:
+                answer.tell_failed(call.observer, tables, len(entries), cause)
             self._failed(call, portions, cause, sent_at)
         except (ServiceError, WireError) as error:
             self._failed(call, portions, error, sent_at)
@@ -226,8 +268,11 @@ class Dispatcher:
             call.ledger.returned(self._pending(call, entries), doubtful=True)
             self._stop(call, error)
         else:
-            call.ledger.returned(settled.left, doubtful=doubtful)
-            self._settled(call, portions, settled, len(body), sent_at)
+            call.ledger.returned(settled.left, doubtful=answer.doubtful)
+            if call.observer is not None:
+                left = len(settled.left)
+                answer.tell(call.observer, tables, entries=len(entries), left=left)
+            self._settled(call, portions, settled, len(answer.body), sent_at)
 
     async def _settle(self, call: BatchCall, entries: list[int], body: bytes) -> Settled:
         """Decode an answer: one answer a turn of the loop, and a long one in slices."""
@@ -274,6 +319,8 @@ class Dispatcher:
                 part = requests.parts[lane.number]
                 if part.teaches_names:
                     self.schemas.learn(part.table, part.names)
+                if call.observer is not None:
+                    call.observer.paced(lane.table, requests.direction, lane.governor)
             elif len(portions) > 1:
                 # What holds this table up is seen best in requests of its own.
                 call.plan.apart.add(lane.number)
@@ -330,6 +377,16 @@ class Dispatcher:
         if len(portions) == 1:
             guilty = portions
         self._throttled([portion.lane.governor for portion in guilty], error, call.meter, sent_at)
+        if call.observer is not None:
+            _tell_throttled(
+                call.observer,
+                tuple(portion.lane.table for portion in portions),
+                tuple(portion.lane.table for portion in guilty),
+                error,
+            )
+            for portion in guilty:
+                lane = portion.lane
+                call.observer.paced(lane.table, call.requests.direction, lane.governor)
         if len(portions) > 1:
             # Where no table was named, requests of their own will tell.
             call.plan.apart.update(portion.lane.number for portion in guilty or portions)
@@ -351,6 +408,9 @@ class Dispatcher:
             call.waiting += len(leftovers)
             call.meter.retries += len(leftovers)
             self.backoff.wait(call.on_due, leftovers, delay)
+            if call.observer is not None:
+                tables = call.tables_of(leftovers)
+                call.observer.requeued(tables, len(leftovers), delay, cause)
 
     def _throttled(
         self, governors: Iterable[Governor], error: Exception, meter: Meter, sent_at: float
@@ -365,17 +425,23 @@ class Dispatcher:
         call.stop(cause)
         self.backoff.drop(call.on_due)
 
-    async def _send(self, request: Request, meter: Meter) -> tuple[bytes, bool]:
-        """The answer, and whether an attempt before it may have taken effect."""
+    async def _send(
+        self,
+        request: Request,
+        meter: Meter,
+        observer: Observer | None,
+        tables: tuple[str, ...],
+        entries: int,
+    ) -> _Answer:
         try:
-            return await self._send_once(request, meter), False
+            return await self._send_once(request, meter, observer, tables, entries)
         except WireError as error:
             # A reused idle connection dies without a word; the next one is fresh.
             if not error.disconnected:
                 raise
             _log.debug("%s: %s, sending it again", request.operation, error.reason)
         try:
-            return await self._send_once(request, meter), True
+            answer = await self._send_once(request, meter, observer, tables, entries)
         except ServiceError as error:
             # Whatever this says, the first attempt may have taken effect.
             error.ambiguous = True
@@ -384,17 +450,77 @@ class Dispatcher:
             # The same; and that this one never left says nothing of the first.
             error.sent = True
             raise
+        answer.doubtful = True
+        return answer
 
-    async def _send_once(self, request: Request, meter: Meter) -> bytes:
+    async def _send_once(
+        self,
+        request: Request,
+        meter: Meter,
+        observer: Observer | None,
+        tables: tuple[str, ...],
+        entries: int,
+    ) -> _Answer:
         meter.requests += 1
         meter.bytes += len(request.body)
-        body = await self.wire.send(request)
+        if observer is None:
+            body = await self.wire.send(request)
+            meter.bytes += len(body)
+            return _Answer(body)
+        number = observer.sent(tables, entries, len(request.body))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            body = await self.wire.send(request)
+        except BaseException as error:
+            seconds = loop.time() - began
+            observer.failed(number, tables, entries=entries, error=error, seconds=seconds)
+            raise
         meter.bytes += len(body)
-        return body
+        return _Answer(body, number=number, seconds=loop.time() - began)
 
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The body of an answer, and what is known of its request.
+
+    Attributes:
+        body: the bytes.
+        doubtful: whether an attempt before it may have taken effect.
+        number: the request's, where it is observed.
+        seconds: how long it took, where it is observed.
+    """
+
+    body: bytes
+    doubtful: bool = False
+    number: int = 0
+    seconds: float = 0.0
+
+    def tell(self, observer: Observer, tables: tuple[str, ...], *, entries: int, left: int) -> None:
+        observer.answered(
+            self.number,
+            tables,
+            entries=entries,
+            left=left,
+            size=len(self.body),
+            seconds=self.seconds,
+        )
+
+    def tell_failed(
+        self, observer: Observer, tables: tuple[str, ...], entries: int, error: Exception
+    ) -> None:
+        observer.failed(self.number, tables, entries=entries, error=error, seconds=self.seconds)
+
+
+def _tell_throttled(
+    observer: Observer, tables: tuple[str, ...], guilty: tuple[str, ...], error: Exception
+) -> None:
+    reasons = error.throttling_reasons if isinstance(error, Throttled) else ()
+    observer.throttled(tables, guilty, reasons)
 
 
 def _parsed(request: Request, body: bytes) -> dict[str, Any]:

@@ -215,6 +215,15 @@ class Governor:
         self.pace = Pace()
         self.budget = UnitBudget(max_units) if max_units is not None else None
         self._turn = asyncio.Lock()
+        self._told: float | None = None
+
+    def rate_to_tell(self) -> float | None:
+        """The pace, if it fell or has grown by a tenth since it was last asked for here."""
+        rate, told = self.pace.rate, self._told
+        if rate is None or (told is not None and told <= rate < 1.1 * told):
+            return None
+        self._told = rate
+        return rate
 
     @property
     def is_open(self) -> bool:
