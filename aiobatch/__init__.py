@@ -31,6 +31,8 @@ from aiobatch.responses import (
     TablesGetResponse,
     TablesWriteResponse,
     TableWriteResponse,
+    TransactGetResponse,
+    TransactWriteResponse,
     WriteResponse,
 )
 from aiobatch.retry import Retry
@@ -66,6 +68,8 @@ __all__ = [
     "TablesGetResponse",
     "TablesWriteResponse",
     "Throttled",
+    "TransactGetResponse",
+    "TransactWriteResponse",
     "TransactionFailed",
     "Update",
     "WireError",

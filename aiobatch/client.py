@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
+from uuid import uuid4
 
-from aiobatch import codec, intake, tables
+from aiobatch import codec, intake, tables, transactions
 from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
@@ -28,7 +29,7 @@ from aiobatch.errors import (
 )
 from aiobatch.events import Hook
 from aiobatch.models import Model, converter, mismatch
-from aiobatch.operations import Delete, Put
+from aiobatch.operations import ConditionCheck, Delete, Get, Put, Update
 from aiobatch.responses import (
     BatchGetResponse,
     BatchWriteResponse,
@@ -38,11 +39,14 @@ from aiobatch.responses import (
     OrderedBatchGetResponse,
     TablesGetResponse,
     TablesWriteResponse,
+    TransactGetResponse,
+    TransactWriteResponse,
     WriteResponse,
 )
 from aiobatch.retry import Retry
 from aiobatch.sharing import EngineSettings, Lease
 from aiobatch.single import Expressions, condition_of, describe_body, item_body, query_body
+from aiobatch.updates import is_idempotent
 from aiobatch.wire.protocol import Request, Wire
 from aiobatch.wire.settings import ConnectionSettings
 
@@ -891,6 +895,262 @@ class DynamoDB:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
             return self._shaped(answer, "Attributes")  # type: ignore[return-value]
 
+    async def update(
+        self,
+        key: Any,
+        table_name: str,
+        update_expression: str,
+        *,
+        condition_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        return_values: Literal["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"]
+        | None = None,
+        idempotent: bool | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> WriteResponse:
+        """Change attributes of one item, on a condition if wanted. A missing item is made.
+
+        An attempt may take effect although its answer is lost. To send it again is harmless where
+        doing it twice leaves what doing it once does, as ``SET status = :s``; it is not for
+        ``ADD hits :one`` or ``SET stock = stock - :n``. So an update is sent again after an unclear
+        answer only if it is idempotent. If it is not, the error is raised at once, with
+        ``error.ambiguous``: read the item to learn what happened, or use
+        :meth:`transact_write_items`, whose token makes any update safe to repeat. Throttling and
+        failures to connect are retried for both.
+
+        Args:
+            key: a mapping of the key attributes.
+            table_name: the table's name or ARN.
+            update_expression: such as ``"SET stock = stock - :n REMOVE reserved"``.
+            condition_expression: update it only if this holds.
+            expression_attribute_names: placeholders in the expressions.
+            expression_attribute_values: values in the expressions, as Python values.
+            return_values: which attributes to give as ``Attributes``.
+            idempotent: whether it may be sent again after an unclear answer. None: read it off the
+                expression: it may, if it does nothing but set attributes to given values, remove
+                attributes (no list elements) or delete elements of sets, and old values are not
+                asked for, which a second attempt could not give.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Raises:
+            ConditionFailed: the condition did not hold; nothing was changed.
+            InvalidItem: DynamoDB would refuse the key or a value. Nothing was sent.
+            ServiceError: DynamoDB refused the request, or kept throttling it; ``ambiguous`` tells
+                whether the update may have taken effect in spite of it.
+            WireError: there was no usable answer; ``ambiguous`` as above.
+
+        Example::
+
+            answer = await db.update(
+                {"pk": "user#1", "sk": "profile"},
+                "users",
+                "ADD visits :one",
+                expression_attribute_values={":one": 1},
+                return_values="UPDATED_NEW",
+            )
+            print(answer["Attributes"]["visits"])
+        """
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        expressions.add("UpdateExpression", update_expression)
+        expressions.add("ConditionExpression", condition_expression)
+        if idempotent is None:
+            asks_for_old = return_values in ("ALL_OLD", "UPDATED_OLD")
+            idempotent = not asks_for_old and is_idempotent(update_expression)
+        async with self._answering():
+            engine = await self._engine()
+            schema = self._known_schema(engine, table_name)
+            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            options = {"ReturnValues": return_values, "ReturnConsumedCapacity": capacity}
+            answer = await self._single(
+                engine,
+                "UpdateItem",
+                table_name,
+                item_body(table_name, "Key", fragment, expressions, options),
+                retry,
+                resend_unclear=idempotent,
+            )
+            if schema is None:
+                engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
+            return self._shaped(answer, "Attributes")  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ transactions
+
+    async def transact_write_items(
+        self,
+        operations: Iterable[Put | Delete | Update | ConditionCheck],
+        *,
+        client_request_token: str | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> TransactWriteResponse:
+        """Do up to 100 writes, on items of any tables, all of them or none.
+
+        The request carries a token that makes it idempotent: DynamoDB does a transaction with the
+        same token once within ten minutes. Attempts of one call share it, so any of them may be
+        sent again after an unclear answer.
+
+        A transaction that is cancelled because it met another one, or was throttled, is sent again
+        on the retry budget, unlike by AWS's own clients: nothing was written, and a moment later
+        it may succeed. ``Retry(max_retries=0)`` turns that off. So is one that DynamoDB says is
+        still in progress. A failed condition, or any other reason among them, ends it.
+
+        Args:
+            operations: :class:`aiobatch.Put`, :class:`aiobatch.Delete`, :class:`aiobatch.Update`
+                and :class:`aiobatch.ConditionCheck`, at most 100, no two on one item. None: no
+                request.
+            client_request_token: 1 to 36 characters, to make calls idempotent among each other;
+                made for this call if not given.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Returns:
+            ``Metrics``: all operations took effect.
+
+        Raises:
+            TransactionFailed: it was cancelled, and nothing was written; with a reason for each
+                operation.
+            InvalidItem: DynamoDB would refuse an operation; its index is in the error. Nothing was
+                sent.
+            ValueError: too many operations, or items of over 4 MB together. Nothing was sent.
+            ServiceError: DynamoDB refused the request, or kept throttling it.
+            WireError: there was no usable answer; the transaction may have taken effect.
+
+        Example::
+
+            from aiobatch import Put, TransactionFailed, Update
+
+            try:
+                await db.transact_write_items(
+                    [
+                        Put({"id": 17, "user": "user#1"}, "orders"),
+                        Update(
+                            {"pk": "user#1", "sk": "profile"},
+                            "users",
+                            "SET credit = credit - :price",
+                            condition_expression="credit >= :price",
+                            expression_attribute_values={":price": 5},
+                        ),
+                    ]
+                )
+            except TransactionFailed as error:
+                print([reason["Code"] for reason in error.reasons])
+        """
+        given = transactions.operations_of(operations, transactions.WRITES)
+        token = transactions.checked_token(client_request_token) or str(uuid4())
+        capacity = _checked_capacity(return_consumed_capacity)
+        answer = await self._transact(
+            "TransactWriteItems",
+            given,
+            {"ClientRequestToken": token, "ReturnConsumedCapacity": capacity},
+            retry,
+        )
+        return {  # type: ignore[return-value]
+            name: answer[name] for name in ("Metrics", "ConsumedCapacity") if name in answer
+        }
+
+    async def transact_get_items(
+        self,
+        operations: Iterable[Get],
+        *,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> TransactGetResponse:
+        """Read up to 100 items of any tables as they are at one moment.
+
+        It is cancelled if one of them is just being written, and then sent again on the retry
+        budget, as :meth:`transact_write_items` is.
+
+        Args:
+            operations: :class:`aiobatch.Get`, at most 100, no two of one item. None: no request.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Returns:
+            ``Items``: for each operation, in their order, its item or None. ``Metrics``.
+
+        Raises:
+            TransactionFailed: it was cancelled, with a reason for each operation.
+            InvalidItem, ValueError, ServiceError, WireError: as for :meth:`transact_write_items`.
+            ModelMismatch: a model refused an item. The answer is in ``response``.
+
+        Example::
+
+            from aiobatch import Get
+
+            answer = await db.transact_get_items(
+                [Get({"pk": "user#1", "sk": "profile"}, "users"), Get({"id": 7}, "orders")]
+            )
+            user, order = answer["Items"]
+        """
+        given = transactions.operations_of(operations, transactions.READS)
+        converts = [converter(operation.model) for operation in given]
+        capacity = _checked_capacity(return_consumed_capacity)
+        answer = await self._transact(
+            "TransactGetItems", given, {"ReturnConsumedCapacity": capacity}, retry
+        )
+        try:
+            items = transactions.items_of(answer, len(given), self._numbers)
+        except codec.Malformed as error:
+            raise _malformed("TransactGetItems", error.reason) from None
+        shaped = {"Items": items, "Metrics": answer["Metrics"]}
+        if "ConsumedCapacity" in answer:
+            shaped["ConsumedCapacity"] = answer["ConsumedCapacity"]
+        refused: dict[int, Exception] = {}
+        for index, (item, convert) in enumerate(zip(items, converts, strict=True)):
+            if item is not None and convert is not None:
+                try:
+                    items[index] = convert(item)
+                except Exception as error:
+                    refused[index] = error
+        if refused:
+            operation = given[next(iter(refused))]
+            raise mismatch(
+                operation.model,
+                refused,
+                shaped,
+                table_name=operation.table_name,
+                what="the item of operation",
+            )
+        return shaped  # type: ignore[return-value]
+
+    async def _transact(
+        self,
+        operation: str,
+        operations: list[Any],
+        members: dict[str, Any],
+        retry: Retry | None,
+    ) -> dict[str, Any]:
+        _checked_retry(retry)
+        async with self._answering():
+            if not operations:
+                return {"Responses": [], "Metrics": self._meter().as_answer(_now())}
+            engine = await self._engine()
+            transaction = await transactions.encode(
+                operations,
+                lambda table: self._known_schema(engine, table),
+                self._serialize,
+                members,
+            )
+            try:
+                return await self._single(
+                    engine,
+                    operation,
+                    operations[0].table_name,
+                    transaction.body,
+                    retry,
+                    tables=transaction.tables,
+                )
+            except ServiceError as error:
+                failure = transactions.failure_of(error, self._numbers)
+                if failure is None:
+                    raise
+                raise failure from error
+
     @overload
     def query(
         self,
@@ -1197,16 +1457,17 @@ class DynamoDB:
         table_name: str,
         body: bytes,
         retry: Retry | None,
+        **sending: Any,
     ) -> dict[str, Any]:
         """Send one request that is no batch; its answer, with ``Metrics``."""
         meter = self._meter()
         direction: Literal["read", "write"] = (
-            "read" if operation in ("GetItem", "Query") else "write"
+            "read" if operation in ("GetItem", "Query", "TransactGetItems") else "write"
         )
         request = Request(operation, table_name, body)
         try:
             answer, _ = await engine.single(
-                request, direction, retry=retry or self._retry, meter=meter
+                request, direction, retry=retry or self._retry, meter=meter, **sending
             )
         except ServiceError as error:
             engine.forget_if_stale(table_name, error)

@@ -124,11 +124,11 @@ class KeyNamesUnknown(AiobatchError):
 
 
 class ConditionFailed(AiobatchError):
-    """The condition of a single put or delete did not hold: nothing was changed.
+    """The condition of a single put, delete or update did not hold: nothing was changed.
 
     Attributes:
         table_name: the table, as the caller named it.
-        operation: ``"PutItem"`` or ``"DeleteItem"``.
+        operation: ``"PutItem"``, ``"DeleteItem"`` or ``"UpdateItem"``.
         after_retry: True if an earlier attempt of this same write ended without a clear answer.
             Then the condition may have failed on the item that this very call had written.
         request_id: DynamoDB's request id, or None.
@@ -160,7 +160,8 @@ class TransactionFailed(AiobatchError):
 
     Attributes:
         reasons: a mapping per operation, in their order: ``{"Code", "Message"}``, and ``Item``
-            where it was asked for; ``{"Code": "None"}`` for an operation that was not at fault.
+            (as Python values) where it was asked for; ``{"Code": "None"}`` for an operation that
+            was not at fault. They may quote items, unlike this error's text.
         request_id: DynamoDB's request id, or None.
     """
 
@@ -260,6 +261,8 @@ class ServiceError(AiobatchError):
         request_id: DynamoDB's request id, or None.
         operation: the API operation, such as ``"BatchGetItem"``.
         throttling_reasons: ``[{"reason", "resource"}]`` as DynamoDB gave them, or empty.
+        cancellation_reasons: of a cancelled transaction, ``[{"Code", "Message", "Item"}]`` as
+            DynamoDB gave them, one for each operation; else empty. They may quote items.
         retryable: whether sending the same request again may help.
         ambiguous: whether a write may have taken effect in spite of the error.
     """
@@ -273,6 +276,7 @@ class ServiceError(AiobatchError):
         status: int = 400,
         request_id: str | None = None,
         throttling_reasons: Sequence[Mapping[str, Any]] = (),
+        cancellation_reasons: Sequence[Mapping[str, Any]] = (),
         retryable: bool = False,
         ambiguous: bool = False,
     ) -> None:
@@ -282,6 +286,7 @@ class ServiceError(AiobatchError):
         self.request_id = request_id
         self.operation = operation
         self.throttling_reasons = [dict(reason) for reason in throttling_reasons]
+        self.cancellation_reasons = [dict(reason) for reason in cancellation_reasons]
         self.retryable = retryable
         self.ambiguous = ambiguous
         told = "".join(

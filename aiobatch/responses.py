@@ -24,6 +24,8 @@ __all__ = [
     "TableWriteResponse",
     "TablesGetResponse",
     "TablesWriteResponse",
+    "TransactGetResponse",
+    "TransactWriteResponse",
     "WriteResponse",
 ]
 
@@ -184,8 +186,23 @@ class ItemResponse(TypedDict, Generic[ItemT]):
 
 
 class WriteResponse(TypedDict):
-    """The answer of ``save`` and ``delete``: ``Attributes`` where old values were asked for."""
+    """The answer of ``save``, ``delete`` and ``update``: ``Attributes`` where asked for."""
 
     Attributes: NotRequired[Item]
     Metrics: Metrics
     ConsumedCapacity: NotRequired[dict[str, Any]]
+
+
+class TransactGetResponse(TypedDict):
+    """The answer of ``transact_get_items``: an item for each operation, or None."""
+
+    Items: list[Any]
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[list[dict[str, Any]]]
+
+
+class TransactWriteResponse(TypedDict):
+    """The answer of ``transact_write_items``: all operations took effect."""
+
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[list[dict[str, Any]]]

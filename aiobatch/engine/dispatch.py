@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -25,6 +25,7 @@ from aiobatch.engine.outcome import (
 from aiobatch.engine.pressure import Direction, Governor, Slots
 from aiobatch.engine.requests import Settled
 from aiobatch.engine.schemas import KeyBook
+from aiobatch.engine.tables import TableNames
 from aiobatch.errors import ServiceError, Throttled, WireError
 from aiobatch.retry import Retry
 from aiobatch.wire.protocol import Request, Wire
@@ -114,8 +115,19 @@ class Dispatcher:
         *,
         retry: Retry,
         meter: Meter,
+        tables: Mapping[str, int] | None = None,
+        resend_unclear: bool = True,
     ) -> tuple[dict[str, Any], bool]:
         """Send one request that is no batch, with the same pace, slots and retries.
+
+        Args:
+            request: the request.
+            direction: which capacity it takes.
+            retry: the budget.
+            meter: counts what it costs.
+            tables: of a transaction, how many operations there are on each table.
+            resend_unclear: whether it may be sent again when an earlier attempt may have taken
+                effect.
 
         Returns:
             The answer, parsed, and whether an earlier attempt may have taken effect.
@@ -125,16 +137,24 @@ class Dispatcher:
                 ``error.ambiguous`` is then True also if an earlier attempt had no clear answer.
             WireError: there was no usable answer to the last attempt.
         """
-        observer = observing(meter, request.operation, (request.table,), 1)
+        sizes = tables or {request.table: 1}
+        observer = observing(meter, request.operation, tuple(sizes), sum(sizes.values()))
         error: BaseException | None = None
         try:
-            return await self._single(request, direction, retry, meter, observer)
+            return await self._single(
+                request, direction, retry, meter, observer, sizes, resend_unclear
+            )
         except BaseException as raised:
             error = raised
             raise
         finally:
             if observer is not None:
-                observer.finished({"unprocessed" if error else "processed": 1}, error)
+                ended = "processed"
+                if error is not None:
+                    # Cancelled on its way, or without a clear answer, a write may have happened.
+                    unclear = getattr(error, "ambiguous", not isinstance(error, Exception))
+                    ended = "unknown" if unclear and direction == "write" else "unprocessed"
+                observer.finished({ended: sum(sizes.values())}, error)
 
     async def _single(
         self,
@@ -143,18 +163,24 @@ class Dispatcher:
         retry: Retry,
         meter: Meter,
         observer: Observer | None,
+        sizes: Mapping[str, int],
+        resend_unclear: bool,
     ) -> tuple[dict[str, Any], bool]:
-        governor = self.governor(request.table, direction)
+        tables, entries = tuple(sizes), sum(sizes.values())
+        governors = {table: self.governor(table, direction) for table in tables}
         loop = asyncio.get_running_loop()
         began = loop.time()
         doubtful = False
         attempt = 1
         while True:
-            await governor.admit(1)
+            for table, governor in governors.items():
+                await governor.admit(sizes[table])
             await self._slots.acquire()
             sent_at = loop.time()
             try:
-                answer = await self._send(request, meter, observer, (request.table,), 1)
+                answer = await self._send(
+                    request, meter, observer, tables, entries, resend=resend_unclear
+                )
                 doubtful = doubtful or answer.doubtful
                 parsed = _parsed(request, answer.body)
             except (ServiceError, WireError) as error:
@@ -162,10 +188,12 @@ class Dispatcher:
                 outcome = outcome_of(error)
                 doubtful = doubtful or error.ambiguous
                 if outcome is Outcome.REFUSED:
-                    self._throttled([governor], error, meter, sent_at)
+                    guilty = _guilty(tables, error)
+                    self._throttled([governors[one] for one in guilty], error, meter, sent_at)
                     if observer is not None:
-                        _tell_throttled(observer, (request.table,), (request.table,), error)
-                        observer.paced(request.table, direction, governor)
+                        _tell_throttled(observer, tables, guilty, error)
+                        for table in guilty:
+                            observer.paced(table, direction, governors[table])
                 delay = retry.delay(attempt, self._draw())
                 stalled = (
                     retry.max_stall is not None and loop.time() + delay - began > retry.max_stall
@@ -173,20 +201,22 @@ class Dispatcher:
                 if (
                     outcome not in (Outcome.REFUSED, Outcome.FAULT)
                     or stalled
+                    or (doubtful and not resend_unclear)
                     or not retry.allows(attempt)
                 ):
                     if isinstance(error, ServiceError):
                         error.ambiguous = doubtful
                     raise
             else:
-                governor.pace.passed(1, loop.time(), sent_at, whole=True)
+                for table, governor in governors.items():
+                    governor.pace.passed(sizes[table], loop.time(), sent_at, whole=True)
                 if observer is not None:
-                    answer.tell(observer, (request.table,), entries=1, left=0)
+                    answer.tell(observer, tables, entries=entries, left=0)
                 return parsed, doubtful
             finally:
                 self._slots.release()
             if observer is not None:
-                observer.requeued((request.table,), 1, delay, told)
+                observer.requeued(tables, entries, delay, told)
             await self.backoff.sleep(delay)
             attempt += 1
             meter.retries += 1
@@ -432,12 +462,14 @@ class Dispatcher:
         observer: Observer | None,
         tables: tuple[str, ...],
         entries: int,
+        *,
+        resend: bool = True,
     ) -> _Answer:
         try:
             return await self._send_once(request, meter, observer, tables, entries)
         except WireError as error:
             # A reused idle connection dies without a word; the next one is fresh.
-            if not error.disconnected:
+            if not (error.disconnected and resend):
                 raise
             _log.debug("%s: %s, sending it again", request.operation, error.reason)
         try:
@@ -514,6 +546,15 @@ class _Answer:
         self, observer: Observer, tables: tuple[str, ...], entries: int, error: Exception
     ) -> None:
         observer.failed(self.number, tables, entries=entries, error=error, seconds=self.seconds)
+
+
+def _guilty(tables: tuple[str, ...], error: Exception) -> tuple[str, ...]:
+    """The tables that a request was throttled for, as far as is known."""
+    if len(tables) == 1:
+        return tables
+    names = TableNames(tables)
+    found = {names.find(resource) for resource in tables_throttled(error)}
+    return tuple(table for number, table in enumerate(tables) if number in found)
 
 
 def _tell_throttled(

@@ -14,9 +14,11 @@ from aiobatch import (
     BatchGetResponse,
     BatchTimeout,
     BatchWriteResponse,
+    ConditionCheck,
     ConditionFailed,
     Delete,
     DynamoDB,
+    Get,
     InvalidItem,
     Item,
     ItemResponse,
@@ -30,8 +32,12 @@ from aiobatch import (
     TablesGetResponse,
     TablesWriteResponse,
     TableWriteResponse,
+    TransactGetResponse,
+    TransactWriteResponse,
+    Update,
     WriteResponse,
 )
+from aiobatch.events import CallFinished, Event
 
 
 @dataclass
@@ -192,6 +198,33 @@ async def several_tables(db: DynamoDB) -> None:
         await db.batch_get({})
     except ModelMismatch as error:
         assert_type(error.errors, dict[int, Exception])
+
+
+async def transacting(db: DynamoDB) -> None:
+    done = await db.transact_write_items(
+        [
+            Put(User("a"), "users", condition_expression="attribute_not_exists(pk)"),
+            Update({"pk": "b"}, "users", "REMOVE a"),
+            ConditionCheck({"pk": "c"}, "users", "attribute_exists(pk)"),
+            Delete({"pk": "d"}, "users"),
+        ],
+        client_request_token="once",
+    )
+    assert_type(done, TransactWriteResponse)
+    read = await db.transact_get_items([Get({"pk": "a"}, "users", model=User)])
+    assert_type(read, TransactGetResponse)
+    updated = await db.update({"pk": "a"}, "users", "REMOVE a", return_values="ALL_NEW")
+    assert_type(updated, WriteResponse)
+    await db.update({"pk": "a"}, "users", "ADD n :n", idempotent=True)
+
+
+def watching() -> None:
+    def watch(event: Event) -> None:
+        if isinstance(event, CallFinished):
+            assert_type(event.seconds, float)
+            assert_type(event.error_type, str | None)
+
+    DynamoDB(hooks=[watch, print])
 
 
 async def failing(db: DynamoDB) -> None:

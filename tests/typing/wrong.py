@@ -3,7 +3,7 @@
 An `ignore` that hides no error is an error itself: `warn_unused_ignores` is a part of `--strict`.
 """
 
-from aiobatch import DynamoDB, Retry
+from aiobatch import DynamoDB, Get, Retry, Update
 
 
 def making() -> None:
@@ -61,3 +61,13 @@ async def querying(db: DynamoDB) -> None:
     db.query("users", "pk = :pk")  # type: ignore[call-overload]
     for _ in db.query("users", "a", expression_attribute_values=values):  # type: ignore[attr-defined]
         pass
+
+
+async def several_tables(db: DynamoDB) -> None:
+    await db.batch_write({"users": [{"pk": "a"}, 7]})  # type: ignore[list-item]
+    await db.batch_write({"users": [Get({"pk": "a"}, "users")]})  # type: ignore[list-item]
+    await db.transact_write_items([Get({"pk": "a"}, "users")])  # type: ignore[list-item]
+    await db.transact_get_items([{"pk": "a"}])  # type: ignore[list-item]
+    await db.update({"pk": "a"}, "users")  # type: ignore[call-arg]
+    Update({"pk": "a"}, "users")  # type: ignore[call-arg]
+    DynamoDB(hooks=[len])  # type: ignore[list-item]
