@@ -30,13 +30,27 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "codec": GROUND,
     # A feature for users' tests; imported on demand, and by nothing of ours.
     "testing": GROUND | {"wire", "codec"},
+    # Each imports its library; imported by the user alone.
+    "integrations": GROUND,
     **dict.fromkeys(GROUND, frozenset()),
 }
 ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
+EXTRAS_OF = {"integrations": {"opentelemetry"}}
 # Extras, and what only the tests compare with.
-NOT_AT_ALL = {"aioboto3", "boto3", "moto", "flask", "numpy", "pydantic", "msgspec", "attrs", "attr"}
+NOT_AT_ALL = {
+    "aioboto3",
+    "boto3",
+    "moto",
+    "flask",
+    "numpy",
+    "pydantic",
+    "msgspec",
+    "attrs",
+    "attr",
+    "opentelemetry",
+}
 
 
 def parts_of(path: Path) -> tuple[str, ...]:
@@ -79,7 +93,7 @@ def test_imports_go_down(path: Path) -> None:
     assert room in MAY_IMPORT, f"{room} has no place in the house: give it one in MAY_IMPORT"
     for name in runtime_imports(path):
         top = name.split(".")[0]
-        assert top not in NOT_AT_ALL, f"the core does without {top}"
+        assert top not in NOT_AT_ALL - EXTRAS_OF.get(room, set()), f"the core does without {top}"
         mine = ONLY_THE_WIRE if room == "wire" else BEYOND_THE_WIRE.get(room, set())
         assert top not in ONLY_THE_WIRE or top in mine, f"only the wire imports {top}"
         if top != "aiobatch":
