@@ -8,14 +8,14 @@ import asyncio
 import contextlib
 import io
 import itertools
+import math
 import os
 import platform
 import re
-import secrets
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +24,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aiobatch import AiobatchError, DynamoDB
-from benchmarks.embedded import REGION, embedded_server, placeholder_credentials
+from benchmarks.embedded import embedded_server, placeholder_credentials
 from benchmarks.latency import delayed
 from benchmarks.progress import Progress
+from benchmarks.tables import own_region, own_table
 
 SLICE = 2_500
 """Items in one call: small enough that the progress line moves."""
@@ -117,6 +118,8 @@ async def read_back(db: DynamoDB, table: str, items: list[Airport]) -> Step:
             ordered=True,
             return_consumed_capacity="TOTAL",
         )
+        if answer["UnprocessedKeys"]:
+            raise DemoFailed(f"{len(answer['UnprocessedKeys'])} airports were left unread")
         for written, read in zip(part, answer["Items"], strict=True):
             compare(written, read)
         step.add(answer["Count"], answer)
@@ -167,7 +170,8 @@ async def compare_calls(db: DynamoDB, table: str, items: list[Airport]) -> list[
 
     async def get_each(these: Sequence[Any], done: Callable[[], None]) -> None:
         for key in these:
-            await db.get(key, table)
+            if "Item" not in await db.get(key, table):
+                raise DemoFailed(f"airport {key['icao']} was written and not found")
             done()
 
     async def save_each(these: Sequence[Any], done: Callable[[], None]) -> None:
@@ -280,59 +284,36 @@ def environment(server: str) -> str:
     )
 
 
-def write_into(path: Path, block: list[str]) -> None:
-    """Replace what stands between the markers of a Markdown file."""
-    text = path.read_text(encoding="utf-8")
-    pattern = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
-    body = "\n".join([BEGIN, *block, END])
-    replaced, count = pattern.subn(lambda _: body, text)
+BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
+
+
+def check_markers(path: Path) -> None:
+    """Refuse a file that the figures cannot be put into: before a minute's work, not after."""
+    try:
+        count = len(BLOCK.findall(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DemoFailed(f"{path} cannot be read: {error.strerror}") from error
     if count != 1:
         raise DemoFailed(f"{path} needs one pair of {BEGIN} and {END}, and has {count}")
-    path.write_text(replaced, encoding="utf-8")
+
+
+def write_into(path: Path, block: list[str]) -> None:
+    """Replace what stands between the markers of a Markdown file."""
+    check_markers(path)
+    body = "\n".join([BEGIN, *block, END])
+    text = BLOCK.sub(lambda _: body, path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
 
 
 # --------------------------------------------------------------------- the run
-
-
-@contextlib.asynccontextmanager
-async def own_table(endpoint_url: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable[int]]]]:
-    """A table for this run, and a way to count it that is not aiobatch's own."""
-    from aiobotocore.session import AioSession
-
-    session = AioSession()
-    region = None if session.get_config_variable("region") else REGION
-    async with session.create_client(
-        "dynamodb", endpoint_url=endpoint_url, region_name=region
-    ) as raw:
-        name = f"aiobatch-demo-{secrets.token_hex(4)}"
-        await raw.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": "icao", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "icao", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-
-        async def count() -> int:
-            pages = raw.get_paginator("scan").paginate(
-                TableName=name, Select="COUNT", ConsistentRead=True
-            )
-            return sum([page["Count"] async for page in pages])
-
-        try:
-            await raw.get_waiter("table_exists").wait(
-                TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-            )
-            yield name, count
-        finally:
-            await raw.delete_table(TableName=name)
 
 
 async def run(endpoint_url: str, server: str, options: argparse.Namespace) -> list[str]:
     """Do everything, print it, and return the block for the README."""
     items = airports(options.limit)
     print(f"{len(items):,} airports of airportsdata {version('airportsdata')}, against {server}")
-    async with own_table(endpoint_url) as (table, count):
-        region = None if os.environ.get("AWS_DEFAULT_REGION") else REGION
+    async with own_table(endpoint_url, "aiobatch-demo", "icao") as (table, count):
+        region = own_region()
         async with DynamoDB(endpoint_url=endpoint_url, region_name=region) as db:
             written = await load(db, table, items)
             print(f"  wrote {written.items:,} airports")
@@ -400,14 +381,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.limit is not None and options.limit < COMPARED:
         parser().error(f"--limit must be {COMPARED} or more")
-    if options.latency < 0:
-        parser().error("--latency must be 0 or more")
+    if not 0 <= options.latency < math.inf:
+        parser().error("--latency must be seconds, 0 or more")
     if options.latency and not (options.endpoint_url or "http://").startswith("http://"):
         parser().error("latency can be added to http:// endpoints only: use --latency 0")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a pipe too, lines come as they are made
     began = time.monotonic()
     try:
+        if options.write is not None:
+            check_markers(options.write)
         with contextlib.ExitStack() as stack:
             endpoint_url, server = options.endpoint_url, options.endpoint_url
             if endpoint_url is None:

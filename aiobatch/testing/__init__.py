@@ -5,14 +5,19 @@ Emulators never throttle and never leave writes unprocessed, so code that handle
 :class:`FakeWire` is a small DynamoDB in memory with the same faults, without sockets, for unit
 tests on virtual time. :class:`Fault` has the things that can go wrong.
 
-With pytest, the fixture ``fault_proxy`` starts proxies and stops them::
+With pytest, the fixture ``fault_proxy`` starts proxies and stops them.
+
+Example::
 
     pytest_plugins = ["aiobatch.testing.pytest_plugin"]
 
     async def test_a_reset_loses_nothing(fault_proxy, endpoint_url):
         proxy = await fault_proxy(endpoint_url)
         proxy.script([Fault.reset_after()])
-        ...
+        async with DynamoDB(endpoint_url=proxy.endpoint_url) as db:
+            answer = await db.batch_get_item([{"pk": "user#1", "sk": "profile"}], "users")
+        assert answer["Count"] == 1
+        assert proxy.unused == 0
 
 The rest of aiobatch never imports this package.
 """

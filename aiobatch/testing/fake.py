@@ -47,10 +47,11 @@ class FakeWire(Faulty):
     Example::
 
         wire = FakeWire({"users": ("pk",)})
-        wire.limit("users", write=500)
-        wire.always(Fault.latency(0.005))
-        ...
-        assert len(wire.items("users")) == 10_000
+        wire.script([Fault.throttle(), Fault.partial(0.5)])
+        async with DynamoDB(wire=wire) as db:
+            await db.batch_write_item([{"pk": f"user#{n}"} for n in range(60)], "users")
+        assert len(wire.items("users")) == 60
+        assert wire.unused == 0
     """
 
     def __init__(

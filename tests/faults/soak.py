@@ -18,8 +18,8 @@ from aiobatch.testing.script import Faulty
 Item = dict[str, Any]
 Contents = Mapping[str, Item]
 
-# Each of these slows the client down, as it should; in real time a test would wait for it, so on a
-# socket each is met a few times only.
+# Each of these slows the client down, as it should, and in real time a test would wait for it: they
+# are for virtual time.
 SLOWING_FAULTS: dict[Fault, float] = {
     Fault.throttle(): 0.05,
     Fault.throttling_exception(): 0.02,
@@ -104,7 +104,6 @@ async def soak(
     items: int,
     seed: int,
     faults: Mapping[Fault, float] = ALL_FAULTS,
-    first: Sequence[Fault] = (),
     retries: Sequence[Retry] = RETRIES,
     largest_call: int = 400,
     calls_at_once: int = 8,
@@ -122,7 +121,6 @@ async def soak(
         items: how many keys.
         seed: for everything that is drawn.
         faults: with their probabilities.
-        first: what the first requests of each phase meet.
         retries: the policies of calls, in turn.
         largest_call: the most entries of a call.
         calls_at_once: how many calls are under way.
@@ -141,7 +139,6 @@ async def soak(
     @asynccontextmanager
     async def trouble(phase: int) -> AsyncIterator[None]:
         faulty.always(Fault.validation(), operation="BatchWriteItem", entry=is_poisoned)
-        faulty.script(first)
         faulty.randomly(faults, seed=seed * 10 + phase)
         seen = len(faulty.requests)
         yield

@@ -9,7 +9,7 @@ from aiobatch import DynamoDB, Retry, codec
 from aiobatch.testing import FakeWire, Fault, FaultProxy
 from tests.backends import Backend
 from tests.conftest import TableFactory
-from tests.faults.soak import SLOWING_FAULTS, SUDDEN_FAULTS, SoakReport, soak
+from tests.faults.soak import SUDDEN_FAULTS, SoakReport, soak
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -73,9 +73,9 @@ async def test_nothing_is_lost_through_a_proxy(
             name,
             lambda: scan(raw_client, name),
             items=800,
+            largest_call=60,
             seed=1,
             faults=SUDDEN_FAULTS,
-            first=tuple(SLOWING_FAULTS),
             retries=(
                 Retry(max_retries=0),
                 Retry(max_retries=2, base_delay=0.0),
