@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import Capacity
+from aiobatch.events import Hook
 from aiobatch.retry import Retry
 
 __all__ = ["Access", "needed_capacity"]
@@ -24,6 +25,7 @@ class Access:
         retry: the client's own retry policy.
         numbers: how numbers are read.
         serialize: for values of other types, or None.
+        hooks: told what happens in each call.
         check: raises ``ClientClosed``, or RuntimeError on a loop that is not the client's.
         under_way: a context that the client's ``aclose()`` ends, as ``ClientClosed``.
         engine: the engine, opened if it is not.
@@ -34,6 +36,7 @@ class Access:
     retry: Retry
     numbers: Numbers
     serialize: Serialize | None
+    hooks: Sequence[Hook]
     check: Callable[[], object]
     under_way: Callable[[], AbstractAsyncContextManager[None]]
     engine: Callable[[], Awaitable[Dispatcher]]

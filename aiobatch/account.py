@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from aiobatch.engine.ledger import Ledger, Rejection, State
+from aiobatch.engine.ledger import Ledger, LedgerPart, Rejection, State
 
 __all__ = ["GetAccount", "WriteAccount"]
+
+RefusalT = TypeVar("RefusalT")
 
 
 class GetAccount:
@@ -22,16 +24,20 @@ class GetAccount:
         # Until the keys are encoded, each stands for itself.
         self.positions: Sequence[int] = range(len(keys))
         self.entries: Sequence[int] = range(len(keys))
-        self.items: Sequence[dict[str, Any] | None] = [None] * len(keys)
-        self.ledger: Ledger | None = None
+        self.items: Sequence[Any] = [None] * len(keys)
+        self.ledger: Ledger | LedgerPart | None = None
 
     def view(self, *, ordered: bool, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The account in the shape of an answer."""
         ledger = _closed(self.ledger, len(self.positions))
         kept: dict[State, list[Any]] = {state: [] for state in State}
+        found: list[Any] = []
         for entry, position in enumerate(self.positions):
-            kept[ledger.state(entry)].append(self.keys[position])
-        found = [item for item in self.items if item is not None]
+            state = ledger.state(entry)
+            kept[state].append(self.keys[position])
+            if state is State.PROCESSED:
+                # Whatever it is: a model may make even None of an item.
+                found.append(self.items[entry])
         answer: dict[str, Any] = {
             "Items": [self.items[entry] for entry in self.entries] if ordered else found,
             "Count": len(found),
@@ -45,6 +51,10 @@ class GetAccount:
                 for entry, rejection in sorted(ledger.rejections.items())
             ]
         return answer
+
+    def by_position(self, by_entry: Mapping[int, RefusalT]) -> dict[int, RefusalT]:
+        """What is known of entries, by the positions of their keys in the caller's list."""
+        return {self.positions[entry]: value for entry, value in sorted(by_entry.items())}
 
     def told(self) -> str:
         """The counts, in words."""
@@ -62,7 +72,7 @@ class WriteAccount:
     def __init__(self, items: list[Any]) -> None:
         self.items = items
         self.entries: Sequence[int] = range(len(items))
-        self.ledger: Ledger | None = None
+        self.ledger: Ledger | LedgerPart | None = None
 
     def _states(self) -> list[State]:
         # Writes to one key share one entry, and so its fate.
@@ -80,9 +90,10 @@ class WriteAccount:
             "UnprocessedItems": unprocessed,
             "Metrics": metrics,
         }
-        if self.ledger is not None and self.ledger.rejections:
+        rejections = self.ledger.rejections if self.ledger is not None else {}
+        if rejections:
             answer["RejectedItems"] = [
-                _rejected(position, self.items, self.ledger.rejections[self.entries[position]])
+                _rejected(position, self.items, rejections[self.entries[position]])
                 for position, state in enumerate(states)
                 if state is State.REJECTED
             ]
@@ -96,7 +107,7 @@ class WriteAccount:
         return _in_words(len(states), "items", {state: states.count(state) for state in State})
 
 
-def _closed(ledger: Ledger | None, size: int) -> Ledger:
+def _closed(ledger: Ledger | LedgerPart | None, size: int) -> Ledger | LedgerPart:
     """The ledger, or that of a call which never came to send anything."""
     if ledger is None:
         ledger = Ledger(size, writes=False)

@@ -11,12 +11,14 @@ from collections.abc import (
     Iterable,
     Mapping,
     MutableMapping,
+    Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
+from uuid import uuid4
 
-from aiobatch import codec, intake
+from aiobatch import codec, intake, tables, transactions
 from aiobatch.access import Access
 from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Numbers, Serialize
@@ -24,6 +26,7 @@ from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.plan import distinct
+from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity
 from aiobatch.errors import (
     AccessDenied,
@@ -35,13 +38,21 @@ from aiobatch.errors import (
     ServiceError,
     WireError,
 )
+from aiobatch.events import Hook
 from aiobatch.loader import Loader
+from aiobatch.models import Model, converter, mismatch
+from aiobatch.operations import ConditionCheck, Delete, Get, Put, Update
 from aiobatch.responses import (
     BatchGetResponse,
     BatchWriteResponse,
     Item,
     ItemResponse,
+    KeysAndAttributes,
     OrderedBatchGetResponse,
+    TablesGetResponse,
+    TablesWriteResponse,
+    TransactGetResponse,
+    TransactWriteResponse,
     WriteResponse,
 )
 from aiobatch.retry import Retry
@@ -53,6 +64,7 @@ from aiobatch.streams.report import WriteReport
 from aiobatch.streams.source import check_source
 from aiobatch.streams.stream import Settings
 from aiobatch.streams.writer import BatchWriter
+from aiobatch.updates import is_idempotent
 from aiobatch.wire.protocol import Request, Wire
 from aiobatch.wire.settings import ConnectionSettings, WireKind
 
@@ -60,6 +72,8 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 __all__ = ["DynamoDB"]
+
+ModelT = TypeVar("ModelT")
 
 _UNSUPPORTED_IN_BATCHES = (
     "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
@@ -104,6 +118,7 @@ class DynamoDB:
             ``aiobatch.testing.FakeWire``; it stays the caller's and is not closed here.
         serialize: called with each value of a type that DynamoDB does not know; it returns one
             that it does.
+        hooks: told what happens in each call of this client; see ``aiobatch.events``.
 
     Raises:
         ValueError: settings that contradict each other, with what to use instead; with
@@ -138,6 +153,7 @@ class DynamoDB:
         key_names: Mapping[str, tuple[str, ...]] | None = None,
         wire: WireKind | Wire = "auto",
         serialize: Serialize | None = None,
+        hooks: Iterable[Hook] = (),
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
             raise TypeError("max_concurrency must be an int")
@@ -178,6 +194,12 @@ class DynamoDB:
         self._retry = _checked_retry(retry) or Retry()
         self._numbers: Numbers = numbers
         self._serialize = serialize
+        self._hooks = tuple(hooks)
+        for hook in self._hooks:
+            if not callable(hook):
+                raise TypeError(
+                    f"hooks must be callable with an event: {type(hook).__name__} is not"
+                )
         self._key_names = {
             table: KeySchema.from_names(names) for table, names in (key_names or {}).items()
         }
@@ -232,6 +254,7 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: Literal[False] = False,
+        model: None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
@@ -247,6 +270,7 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: Literal[True],
+        model: None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
@@ -262,10 +286,59 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: bool,
+        model: None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
     ) -> BatchGetResponse | OrderedBatchGetResponse: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: Literal[False] = False,
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse[ModelT]: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: Literal[True],
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> OrderedBatchGetResponse[ModelT]: ...
+
+    @overload
+    async def batch_get_item(
+        self,
+        keys: Iterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        ordered: bool,
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> BatchGetResponse[ModelT] | OrderedBatchGetResponse[ModelT]: ...
 
     async def batch_get_item(
         self,
@@ -276,10 +349,11 @@ class DynamoDB:
         expression_attribute_names: Mapping[str, str] | None = None,
         consistent_read: bool = False,
         ordered: bool = False,
+        model: Model[Any] | None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
-    ) -> BatchGetResponse | OrderedBatchGetResponse:
+    ) -> BatchGetResponse[Any] | OrderedBatchGetResponse[Any]:
         """Read any number of items by their keys, 100 a request, concurrently.
 
         Args:
@@ -291,6 +365,8 @@ class DynamoDB:
             expression_attribute_names: placeholders that the projection uses.
             consistent_read: strongly consistent, at twice the capacity.
             ordered: let ``Items`` match ``keys`` one to one, with None where there is no item.
+            model: make an object of this of each item: a class of pydantic, msgspec, attrs or
+                dataclasses, or any function that takes the item's dict.
             return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
             retry: the retry policy of this call.
             timeout: seconds for the whole call.
@@ -304,6 +380,8 @@ class DynamoDB:
             InvalidItem: a key that DynamoDB would refuse. Nothing was sent.
             BatchError: keys were rejected or failed for another reason than throttling.
             BatchTimeout: the timeout passed. Both carry the account in ``response``.
+            ModelMismatch: the model refused items. The whole answer is in ``response``, with those
+                items as plain dicts.
 
         Example::
 
@@ -320,6 +398,7 @@ class DynamoDB:
         retry = _checked_retry(retry) or self._retry
         # Checked first without the keys' names, which the first key will tell.
         codec.compile_projection(projection_expression, expression_attribute_names, ())
+        convert = converter(model)
         account = GetAccount(intake.as_list(keys, "keys"))
         meter = self._meter()
 
@@ -330,7 +409,9 @@ class DynamoDB:
         if not account.keys:
             async with self._under_way(None):
                 return view()  # type: ignore[return-value]
-        async with self._accounting("batch_get_item", table_name, account.told, view, timeout):
+        async with self._accounting(
+            "batch_get_item", repr(table_name), account.told, view, timeout
+        ):
             engine = await self._engine()
             schema = self._known_schema(engine, table_name)
             if schema is None:
@@ -342,7 +423,7 @@ class DynamoDB:
             encode = self._key_encoder(schema)
             identities = await intake.encode_all(account.keys, encode, "key")
             account.positions, account.entries = distinct(identities, keep="first")
-            requests = BatchGet(
+            requests = BatchGet.of_table(
                 table_name,
                 [identities[position] for position in account.positions],
                 names,
@@ -350,11 +431,14 @@ class DynamoDB:
                 projection=projection,
                 consistent_read=consistent_read,
                 capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read")) or "NONE",
+                convert=convert,
             )
             call = BatchCall(requests, len(account.positions), retry=retry, meter=meter)
             account.ledger, account.items = call.ledger, requests.items
             await engine.run(call)
-            _raise_if_due("batch_get_item", table_name, call, account.told, view)
+            _raise_if_due("batch_get_item", repr(table_name), call, account.told, view)
+            if refused := account.by_position(requests.refusals[0]):
+                raise mismatch(model, refused, view(), table_name=table_name)
         return view()  # type: ignore[return-value]
 
     async def batch_write_item(
@@ -419,7 +503,9 @@ class DynamoDB:
         if not account.items:
             async with self._under_way(None):
                 return view()  # type: ignore[return-value]
-        async with self._accounting("batch_write_item", table_name, account.told, view, timeout):
+        async with self._accounting(
+            "batch_write_item", repr(table_name), account.told, view, timeout
+        ):
             engine = await self._engine()
             schema, encoded = await self._encode_writes(
                 engine, table_name, account.items, operation, retry, meter
@@ -427,7 +513,7 @@ class DynamoDB:
             positions, account.entries = distinct(
                 [identity for _, identity in encoded], keep="last"
             )
-            requests = BatchWrite(
+            requests = BatchWrite.of_table(
                 table_name,
                 [encoded[position][0] for position in positions],
                 [encoded[position][1] for position in positions],
@@ -439,7 +525,7 @@ class DynamoDB:
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
             account.ledger = call.ledger
             await engine.run(call)
-            _raise_if_due("batch_write_item", table_name, call, account.told, view)
+            _raise_if_due("batch_write_item", repr(table_name), call, account.told, view)
         return view()  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ loads and streams
@@ -693,7 +779,230 @@ class DynamoDB:
             on_invalid=_checked_on_invalid(on_invalid),
         )
 
+    # ------------------------------------------------------------------ several tables
+
+    async def batch_get(
+        self,
+        requests: Mapping[str, Iterable[Any] | KeysAndAttributes],
+        *,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> TablesGetResponse:
+        """Read any number of items of several tables, 100 a request over all tables.
+
+        Each table keeps its own pace: while one is throttled, the others go on without it.
+
+        Args:
+            requests: by the table's name or ARN, its keys; or a mapping with ``keys`` and any of
+                ``projection_expression``, ``expression_attribute_names``, ``consistent_read`` and
+                ``model``, which mean what they mean in :meth:`batch_get_item`.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+            timeout: seconds for the whole call.
+
+        Returns:
+            ``Tables``: by the caller's name for each table, ``Items``, ``Count``, ``MissingKeys``
+            and ``UnprocessedKeys``. ``Count`` over all tables. ``UnprocessedKeys``: what is left,
+            with its options, to be passed straight back as ``requests``. ``Metrics``.
+
+        Raises:
+            ValueError: an unknown option, or a table given by its name and by an ARN.
+            InvalidItem: a key that DynamoDB would refuse; ``table_name`` and ``index`` tell which.
+                Nothing was sent.
+            BatchError: keys were rejected or failed for another reason than throttling. A table
+                that does not exist ends the whole call.
+            BatchTimeout: the timeout passed. Both carry the account in ``response``.
+            ModelMismatch: a model refused items. The whole answer is in ``response``.
+
+        Example::
+
+            answer = await db.batch_get(
+                {
+                    "users": [{"pk": "user#1", "sk": "profile"}],
+                    "orders": {"keys": [{"id": 7}, {"id": 8}], "consistent_read": True},
+                }
+            )
+            print(answer["Tables"]["orders"]["Items"])
+        """
+        tables.check_tables(requests)
+        reads = [tables.TableRead(table, request) for table, request in requests.items()]
+        accounts = {read.table_name: read.account for read in reads}
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        meter = self._meter()
+
+        def view() -> dict[str, Any]:
+            answer = tables.read_answer(reads, meter.as_answer(_now()))
+            return _with_capacity(answer, meter, capacity)
+
+        async with self._on_tables("batch_get", accounts, view, timeout) as told:
+            asked = [read for read in reads if read.account.keys]
+            if asked:
+                engine = await self._engine()
+                parts = [
+                    await read.encode(self._known_schema(engine, read.table_name), self._serialize)
+                    for read in asked
+                ]
+                batch = BatchGet(
+                    parts,
+                    numbers=self._numbers,
+                    capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read"))
+                    or "NONE",
+                )
+                call = BatchCall(batch, len(batch), retry=retry, meter=meter)
+                tables.attach_reads(asked, call, batch)
+                await engine.run(call)
+                _raise_if_due("batch_get", _listed(accounts), call, told, view)
+                for read in asked:
+                    if refused := read.account.by_position(read.refusals):
+                        model, table = read.options["model"], read.table_name
+                        raise mismatch(model, refused, view(), table_name=table)
+        return view()  # type: ignore[return-value]
+
+    async def batch_write(
+        self,
+        requests: Mapping[str, Iterable[Put | Delete | Mapping[str, Any]]],
+        *,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> TablesWriteResponse:
+        """Put and delete any number of items of several tables, 25 a request over all tables.
+
+        A batch is not atomic, and takes no conditions. Several operations on one key act as if they
+        were done in order: the last one wins. Each table keeps its own pace: while one is
+        throttled, the others go on without it.
+
+        Args:
+            requests: by the table's name or ARN, its operations: :class:`aiobatch.Put` and
+                :class:`aiobatch.Delete`, mixed. boto3's ``{"PutRequest": {"Item": ...}}`` and
+                ``{"DeleteRequest": {"Key": ...}}`` around plain values are taken too.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+            timeout: seconds for the whole call.
+
+        Returns:
+            ``Tables``: by the caller's name for each table, ``ProcessedCount``,
+            ``UnprocessedCount`` and ``UnprocessedItems``. The counts over all tables.
+            ``UnprocessedItems``: what is left, to be passed straight back as ``requests``.
+            ``Metrics``.
+
+        Raises:
+            ValueError: a table given by its name and by an ARN.
+            InvalidItem: an operation that DynamoDB would refuse, or one with a condition;
+                ``table_name`` and ``index`` tell which. Nothing was written.
+            KeyNamesUnknown: puts need the table's key names, and DescribeTable was denied.
+            BatchError: operations were rejected, are unknown, or failed for another reason than
+                throttling. A table that does not exist ends the whole call.
+            BatchTimeout: the timeout passed. Both carry the account in ``response``.
+
+        Example::
+
+            from aiobatch import Delete, Put
+
+            answer = await db.batch_write(
+                {
+                    "users": [Put({"pk": "user#1", "sk": "profile"})],
+                    "orders": [Put({"id": 9}), Delete({"id": 8})],
+                }
+            )
+            print(answer["ProcessedCount"], answer["UnprocessedItems"])
+        """
+        tables.check_tables(requests)
+        writes = [tables.TableWrite(table, request) for table, request in requests.items()]
+        accounts = {write.table_name: write.account for write in writes}
+        capacity = _checked_capacity(return_consumed_capacity)
+        retry = _checked_retry(retry) or self._retry
+        meter = self._meter()
+
+        def view() -> dict[str, Any]:
+            answer = tables.write_answer(writes, meter.as_answer(_now()))
+            return _with_capacity(answer, meter, capacity)
+
+        async with self._on_tables("batch_write", accounts, view, timeout) as told:
+            asked = [write for write in writes if write.account.items]
+            if asked:
+                engine = await self._engine()
+                schemas = await self._schemas_to_write(engine, asked, retry, meter)
+                parts = [
+                    await write.encode(schema, self._serialize)
+                    for write, schema in zip(asked, schemas, strict=True)
+                ]
+                batch = BatchWrite(
+                    parts,
+                    capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write"))
+                    or "NONE",
+                )
+                call = BatchCall(batch, len(batch), retry=retry, meter=meter)
+                tables.attach_writes(asked, call, parts)
+                await engine.run(call)
+                _raise_if_due("batch_write", _listed(accounts), call, told, view)
+        return view()  # type: ignore[return-value]
+
+    async def _schemas_to_write(
+        self,
+        engine: Dispatcher,
+        writes: Sequence[tables.TableWrite],
+        retry: Retry,
+        meter: Meter,
+    ) -> list[KeySchema | None]:
+        """The key schema of each table; None where there are only deletes, which show it."""
+        known = {write: self._known_schema(engine, write.table_name) for write in writes}
+        unknown = [write for write in writes if known[write] is None]
+        for write in unknown:
+            # What can be refused without the key names is refused before anything is sent.
+            await write.check(self._serialize)
+        for write in unknown:
+            if write.needs_schema:
+                known[write] = await self._describe(engine, write.table_name, retry, meter)
+        return [known[write] for write in writes]
+
+    @asynccontextmanager
+    async def _on_tables(
+        self,
+        operation: str,
+        accounts: Mapping[str, GetAccount | WriteAccount],
+        view: Callable[[], dict[str, Any]],
+        timeout: float | None,
+    ) -> AsyncIterator[Callable[[], str]]:
+        """A batch call on several tables; the function that tells its counts."""
+
+        def told() -> str:
+            return tables.told(accounts)
+
+        async with self._accounting(operation, _listed(accounts), told, view, timeout):
+            yield told
+
     # ------------------------------------------------------------------ single items
+
+    @overload
+    async def get(
+        self,
+        key: Any,
+        table_name: str,
+        *,
+        consistent_read: bool = False,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        model: None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> ItemResponse: ...
+
+    @overload
+    async def get(
+        self,
+        key: Any,
+        table_name: str,
+        *,
+        consistent_read: bool = False,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        model: Model[ModelT],
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> ItemResponse[ModelT]: ...
 
     async def get(
         self,
@@ -703,9 +1012,10 @@ class DynamoDB:
         consistent_read: bool = False,
         projection_expression: str | None = None,
         expression_attribute_names: Mapping[str, str] | None = None,
+        model: Model[Any] | None = None,
         return_consumed_capacity: Capacity | None = None,
         retry: Retry | None = None,
-    ) -> ItemResponse:
+    ) -> ItemResponse[Any]:
         """Read one item.
 
         Args: as for :meth:`batch_get_item`.
@@ -717,6 +1027,7 @@ class DynamoDB:
             InvalidItem: DynamoDB would refuse the key. Nothing was sent.
             ServiceError: DynamoDB refused the request, or kept throttling it.
             WireError: there was no usable answer.
+            ModelMismatch: the model refused the item, which is in ``response`` as a plain dict.
 
         Example::
 
@@ -728,6 +1039,7 @@ class DynamoDB:
         projection = codec.compile_projection(projection_expression, expression_attribute_names, ())
         expressions = Expressions(None, None, self._serialize)
         expressions.project(projection)
+        convert = converter(model)
         async with self._answering():
             engine = await self._engine()
             schema = self._known_schema(engine, table_name)
@@ -745,6 +1057,14 @@ class DynamoDB:
             )
             if schema is None:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
+            if convert is not None and "Item" in answer:
+                try:
+                    answer["Item"] = convert(answer["Item"])
+                except Exception as error:
+                    refused = error
+                else:
+                    return answer  # type: ignore[return-value]
+                raise mismatch(model, {0: refused}, answer, table_name=table_name)
             return answer  # type: ignore[return-value]
 
     async def save(
@@ -862,6 +1182,268 @@ class DynamoDB:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
             return answer  # type: ignore[return-value]
 
+    async def update(
+        self,
+        key: Any,
+        table_name: str,
+        update_expression: str,
+        *,
+        condition_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        return_values: Literal["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"]
+        | None = None,
+        idempotent: bool | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> WriteResponse:
+        """Change attributes of one item, on a condition if wanted. A missing item is made.
+
+        An attempt may take effect although its answer is lost. To send it again is harmless where
+        doing it twice leaves what doing it once does, as ``SET status = :s``; it is not for
+        ``ADD hits :one`` or ``SET stock = stock - :n``. So an update is sent again after an unclear
+        answer only if it is idempotent. If it is not, the error is raised at once, with
+        ``error.ambiguous``: read the item to learn what happened, or use
+        :meth:`transact_write_items`, whose token makes any update safe to repeat. Throttling and
+        failures to connect are retried for both.
+
+        Args:
+            key: a mapping of the key attributes.
+            table_name: the table's name or ARN.
+            update_expression: such as ``"SET stock = stock - :n REMOVE reserved"``.
+            condition_expression: update it only if this holds.
+            expression_attribute_names: placeholders in the expressions.
+            expression_attribute_values: values in the expressions, as Python values.
+            return_values: which attributes to give as ``Attributes``.
+            idempotent: whether it may be sent again after an unclear answer. None: read it off the
+                expression: it may, if it does nothing but set attributes to given values, remove
+                attributes (no list elements) or delete elements of sets, and old values are not
+                asked for, which a second attempt could not give.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Raises:
+            ConditionFailed: the condition did not hold; nothing was changed.
+            InvalidItem: DynamoDB would refuse the key or a value. Nothing was sent.
+            ServiceError: DynamoDB refused the request, or kept throttling it; ``ambiguous`` tells
+                whether the update may have taken effect in spite of it.
+            WireError: there was no usable answer; ``ambiguous`` as above.
+
+        Example::
+
+            answer = await db.update(
+                {"pk": "user#1", "sk": "profile"},
+                "users",
+                "ADD visits :one",
+                expression_attribute_values={":one": 1},
+                return_values="UPDATED_NEW",
+            )
+            print(answer["Attributes"]["visits"])
+        """
+        intake.check_table_name(table_name)
+        capacity = _checked_capacity(return_consumed_capacity)
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        expressions.add("UpdateExpression", update_expression)
+        expressions.add("ConditionExpression", condition_expression)
+        if idempotent is None:
+            asks_for_old = return_values in ("ALL_OLD", "UPDATED_OLD")
+            idempotent = not asks_for_old and is_idempotent(update_expression)
+        async with self._answering():
+            engine = await self._engine()
+            schema = self._known_schema(engine, table_name)
+            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
+            options = {"ReturnValues": return_values, "ReturnConsumedCapacity": asked}
+            answer = await self._single(
+                engine,
+                "UpdateItem",
+                table_name,
+                item_body(table_name, "Key", fragment, expressions, options),
+                retry,
+                self._shaping("Attributes", capacity),
+                resend_unclear=idempotent,
+            )
+            if schema is None:
+                engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
+            return answer  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ transactions
+
+    async def transact_write_items(
+        self,
+        operations: Iterable[Put | Delete | Update | ConditionCheck],
+        *,
+        client_request_token: str | None = None,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> TransactWriteResponse:
+        """Do up to 100 writes, on items of any tables, all of them or none.
+
+        The request carries a token that makes it idempotent: DynamoDB does a transaction with the
+        same token once within ten minutes. Attempts of one call share it, so any of them may be
+        sent again after an unclear answer.
+
+        A transaction that is cancelled because it met another one, or was throttled, is sent again
+        on the retry budget, unlike by AWS's own clients: nothing was written, and a moment later
+        it may succeed. ``Retry(max_retries=0)`` turns that off. So is one that DynamoDB says is
+        still in progress. A failed condition, or any other reason among them, ends it.
+
+        Args:
+            operations: :class:`aiobatch.Put`, :class:`aiobatch.Delete`, :class:`aiobatch.Update`
+                and :class:`aiobatch.ConditionCheck`, at most 100, no two on one item. None: no
+                request.
+            client_request_token: 1 to 36 characters, to make calls idempotent among each other;
+                made for this call if not given.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Returns:
+            ``Metrics``: all operations took effect.
+
+        Raises:
+            TransactionFailed: it was cancelled, and nothing was written; with a reason for each
+                operation.
+            InvalidItem: DynamoDB would refuse an operation; its index is in the error. Nothing was
+                sent.
+            ValueError: too many operations, or items of over 4 MB together. Nothing was sent.
+            ServiceError: DynamoDB refused the request, or kept throttling it.
+            WireError: there was no usable answer; the transaction may have taken effect.
+
+        Example::
+
+            from aiobatch import Put, TransactionFailed, Update
+
+            try:
+                await db.transact_write_items(
+                    [
+                        Put({"id": 17, "user": "user#1"}, "orders"),
+                        Update(
+                            {"pk": "user#1", "sk": "profile"},
+                            "users",
+                            "SET credit = credit - :price",
+                            condition_expression="credit >= :price",
+                            expression_attribute_values={":price": 5},
+                        ),
+                    ]
+                )
+            except TransactionFailed as error:
+                print([reason["Code"] for reason in error.reasons])
+        """
+        given = transactions.operations_of(operations, transactions.WRITES)
+        token = transactions.checked_token(client_request_token) or str(uuid4())
+        capacity = _checked_capacity(return_consumed_capacity)
+        return await self._transact(  # type: ignore[return-value]
+            "TransactWriteItems",
+            given,
+            {"ClientRequestToken": token},
+            capacity,
+            retry,
+            lambda answer: {},
+        )
+
+    async def transact_get_items(
+        self,
+        operations: Iterable[Get],
+        *,
+        return_consumed_capacity: Capacity | None = None,
+        retry: Retry | None = None,
+    ) -> TransactGetResponse:
+        """Read up to 100 items of any tables as they are at one moment.
+
+        It is cancelled if one of them is just being written, and then sent again on the retry
+        budget, as :meth:`transact_write_items` is.
+
+        Args:
+            operations: :class:`aiobatch.Get`, at most 100, no two of one item. None: no request.
+            return_consumed_capacity: ``"TOTAL"`` or ``"INDEXES"``: add ``ConsumedCapacity``.
+            retry: the retry policy of this call.
+
+        Returns:
+            ``Items``: for each operation, in their order, its item or None. ``Metrics``.
+
+        Raises:
+            TransactionFailed: it was cancelled, with a reason for each operation.
+            InvalidItem, ValueError, ServiceError, WireError: as for :meth:`transact_write_items`.
+            ModelMismatch: a model refused an item. The answer is in ``response``.
+
+        Example::
+
+            from aiobatch import Get
+
+            answer = await db.transact_get_items(
+                [Get({"pk": "user#1", "sk": "profile"}, "users"), Get({"id": 7}, "orders")]
+            )
+            user, order = answer["Items"]
+        """
+        given = transactions.operations_of(operations, transactions.READS)
+        converts = [converter(operation.model) for operation in given]
+        capacity = _checked_capacity(return_consumed_capacity)
+
+        def read(answer: dict[str, Any]) -> dict[str, Any]:
+            return {"Items": transactions.items_of(answer, len(given), self._numbers)}
+
+        answer = await self._transact("TransactGetItems", given, {}, capacity, retry, read)
+        items = answer["Items"]
+        refused: dict[int, Exception] = {}
+        for index, (item, convert) in enumerate(zip(items, converts, strict=True)):
+            if item is not None and convert is not None:
+                try:
+                    items[index] = convert(item)
+                except Exception as error:
+                    refused[index] = error
+        if refused:
+            operation = given[next(iter(refused))]
+            raise mismatch(
+                operation.model,
+                refused,
+                answer,
+                table_name=operation.table_name,
+                what="the item of operation",
+            )
+        return answer  # type: ignore[return-value]
+
+    async def _transact(
+        self,
+        operation: Literal["TransactGetItems", "TransactWriteItems"],
+        operations: list[Any],
+        members: dict[str, Any],
+        capacity: Capacity | None,
+        retry: Retry | None,
+        read: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> dict[str, Any]:
+        _checked_retry(retry)
+
+        def shaped(answer: dict[str, Any]) -> dict[str, Any]:
+            return _with_own_capacity(read(answer), answer, capacity)
+
+        async with self._answering():
+            if not operations:
+                return read({"Responses": []}) | {"Metrics": self._meter().as_answer(_now())}
+            engine = await self._engine()
+            wanted = engine.wants_capacity(_direction_of(operation))
+            transaction = await transactions.encode(
+                operations,
+                lambda table: self._known_schema(engine, table),
+                self._serialize,
+                {**members, "ReturnConsumedCapacity": _capacity_to_ask_for(capacity, wanted)},
+            )
+            try:
+                return await self._single(
+                    engine,
+                    operation,
+                    operations[0].table_name,
+                    transaction.body,
+                    retry,
+                    shaped,
+                    tables=transaction.tables,
+                )
+            except ServiceError as error:
+                failure = transactions.failure_of(error, self._numbers)
+                if failure is None:
+                    raise
+                raise failure from error
+
+    @overload
     def query(
         self,
         table_name: str,
@@ -875,8 +1457,44 @@ class DynamoDB:
         ascending: bool = True,
         limit: int | None = None,
         consistent_read: bool = False,
+        model: None = None,
         retry: Retry | None = None,
-    ) -> AsyncGenerator[Item, None]:
+    ) -> AsyncGenerator[Item, None]: ...
+
+    @overload
+    def query(
+        self,
+        table_name: str,
+        key_condition_expression: str,
+        *,
+        expression_attribute_values: Mapping[str, Any],
+        expression_attribute_names: Mapping[str, str] | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        index_name: str | None = None,
+        ascending: bool = True,
+        limit: int | None = None,
+        consistent_read: bool = False,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[ModelT, None]: ...
+
+    def query(
+        self,
+        table_name: str,
+        key_condition_expression: str,
+        *,
+        expression_attribute_values: Mapping[str, Any],
+        expression_attribute_names: Mapping[str, str] | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        index_name: str | None = None,
+        ascending: bool = True,
+        limit: int | None = None,
+        consistent_read: bool = False,
+        model: Model[Any] | None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Any, None]:
         """Iterate over the items of one partition, over all pages.
 
         Args:
@@ -890,12 +1508,15 @@ class DynamoDB:
             ascending: the order of the sort key.
             limit: yield at most so many items.
             consistent_read: strongly consistent; not for global secondary indexes.
+            model: as for :meth:`batch_get_item`.
             retry: the retry policy of each page.
 
         Raises:
             ValueError, TypeError: expressions that cannot be right; at once, before iteration.
             ServiceError: DynamoDB refused a page, or kept throttling it.
             WireError: there was no usable answer to a page.
+            ModelMismatch: the model refused an item, which ends the iteration. ``response`` has it
+                as ``Item``, a plain dict; the items before it have been yielded.
 
         Example::
 
@@ -923,9 +1544,11 @@ class DynamoDB:
         }
         # A page's Limit counts items before the filter: with one, only whole pages make sense.
         pages_by_limit = limit is not None and filter_expression is None
-        return self._pages(
+        convert = converter(model)
+        items = self._pages(
             table_name, expressions, options, limit, pages_by_limit, _checked_retry(retry)
         )
+        return items if convert is None else _converted(items, convert, model, table_name)
 
     async def _pages(
         self,
@@ -992,7 +1615,7 @@ class DynamoDB:
     async def _accounting(
         self,
         operation: str,
-        table_name: str,
+        where: str,
         told: Callable[[], str],
         view: Callable[[], dict[str, Any]],
         timeout: float | None,
@@ -1004,17 +1627,17 @@ class DynamoDB:
         except _Ended:
             if self._closed:
                 raise ClientClosed(
-                    f"{operation} on {table_name!r}: the client was closed, {told()}."
+                    f"{operation} on {where}: the client was closed, {told()}."
                     " The account is in error.response",
                     view(),
                 ) from None
             raise BatchTimeout(
-                f"{operation} on {table_name!r}: the timeout of {timeout:g} s passed, {told()}."
+                f"{operation} on {where}: the timeout of {timeout:g} s passed, {told()}."
                 " The account is in error.response",
                 view(),
             ) from None
         except (ServiceError, WireError) as error:
-            raise _batch_error(operation, table_name, told, view, error) from error
+            raise _batch_error(operation, where, told, view, error) from error
 
     @asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:
@@ -1042,6 +1665,7 @@ class DynamoDB:
             retry=self._retry,
             numbers=self._numbers,
             serialize=self._serialize,
+            hooks=self._hooks,
             check=check,
             under_way=self._answering,
             engine=self._engine,
@@ -1064,7 +1688,7 @@ class DynamoDB:
         return await self._join_loop().dispatcher()
 
     def _meter(self) -> Meter:
-        return Meter(_now())
+        return Meter(_now(), hooks=self._hooks)
 
     def _key_encoder(self, schema: KeySchema | None) -> Callable[[Any], bytes]:
         return lambda key: codec.encode_key(key, schema, self._serialize)
@@ -1154,16 +1778,15 @@ class DynamoDB:
         body: bytes,
         retry: Retry | None,
         read: Callable[[dict[str, Any]], dict[str, Any]],
+        **sending: Any,
     ) -> dict[str, Any]:
         """Send one request that is no batch; what ``read`` makes of it, with ``Metrics``."""
         meter = self._meter()
-        direction: Literal["read", "write"] = (
-            "read" if operation in ("GetItem", "Query") else "write"
-        )
+        direction = _direction_of(operation)
         request = Request(operation, table_name, body)
         try:
             answer, _ = await engine.single(
-                request, direction, read, retry=retry or self._retry, meter=meter
+                request, direction, read, retry=retry or self._retry, meter=meter, **sending
             )
         except ServiceError as error:
             engine.forget_if_stale(table_name, error)
@@ -1186,10 +1809,7 @@ class DynamoDB:
             # Attributes that a projection leaves nothing of are an item, too: {}.
             if answer.get(member) is not None:
                 kept[member] = codec.decode_item(answer[member], self._numbers)
-            # A ceiling asks for it, too.
-            if capacity is not None and "ConsumedCapacity" in answer:
-                kept["ConsumedCapacity"] = answer["ConsumedCapacity"]
-            return kept
+            return _with_own_capacity(kept, answer, capacity)
 
         return shaped
 
@@ -1205,6 +1825,33 @@ _ANOTHER_LOOP = (
 )
 
 
+async def _converted(
+    items: AsyncGenerator[Item, None],
+    convert: Callable[[Item], Any],
+    model: Any,
+    table_name: str,
+) -> AsyncGenerator[Any, None]:
+    """The items of a query, as objects of a model."""
+    position = 0
+    async with aclosing(items):
+        async for item in items:
+            try:
+                converted = convert(item)
+            except Exception as error:
+                refused = error
+            else:
+                yield converted
+                position += 1
+                continue
+            raise mismatch(
+                model, {position: refused}, {"Item": item}, table_name=table_name, what="item"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -1216,6 +1863,10 @@ def _page(answer: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(answer.get("LastEvaluatedKey"), dict | None):
         raise codec.Malformed("its LastEvaluatedKey is not a key")
     return answer
+
+
+def _direction_of(operation: str) -> Direction:
+    return "read" if operation in ("GetItem", "Query", "TransactGetItems") else "write"
 
 
 def _malformed(operation: str, reason: str) -> WireError:
@@ -1262,6 +1913,15 @@ def _with_capacity(
     return answer
 
 
+def _with_own_capacity(
+    shaped: dict[str, Any], answer: Mapping[str, Any], capacity: Capacity | None
+) -> dict[str, Any]:
+    """With the ConsumedCapacity of an answer, if the caller asked for it: a ceiling does, too."""
+    if capacity is not None and "ConsumedCapacity" in answer:
+        shaped["ConsumedCapacity"] = answer["ConsumedCapacity"]
+    return shaped
+
+
 def _refuse(unsupported: Mapping[str, object]) -> None:
     for name in unsupported:
         plain = name.replace("_", "").lower()
@@ -1272,18 +1932,18 @@ def _refuse(unsupported: Mapping[str, object]) -> None:
 
 def _raise_if_due(
     operation: str,
-    table_name: str,
+    where: str,
     call: BatchCall,
     told: Callable[[], str],
     view: Callable[[], dict[str, Any]],
 ) -> None:
     if call.must_raise:
-        raise _batch_error(operation, table_name, told, view, call.cause) from call.cause
+        raise _batch_error(operation, where, told, view, call.cause) from call.cause
 
 
 def _batch_error(
     operation: str,
-    table_name: str,
+    where: str,
     told: Callable[[], str],
     view: Callable[[], dict[str, Any]],
     cause: Exception | None,
@@ -1291,6 +1951,6 @@ def _batch_error(
     # Only our own errors are known to quote no item.
     text = str(cause) if isinstance(cause, ServiceError | WireError) else type(cause).__name__
     return BatchError(
-        f"{operation} on {table_name!r}: {told()}. Cause: {text}. The account is in error.response",
+        f"{operation} on {where}: {told()}. Cause: {text}. The account is in error.response",
         view(),
     )

@@ -7,6 +7,7 @@ What a caller catches::
     ├── KeyNamesUnknown                    the table's key names are needed and could not be learnt
     ├── ConditionFailed                    the condition of a single write did not hold
     ├── TransactionFailed                  a transaction was cancelled, with a reason per operation
+    ├── ModelMismatch                      the model= of a read refused items; they are in the error
     ├── ClientClosed                       the client was closed before or during the call
     ├── BatchError                         a batch ended with entries that need the caller's eye
     │   └── BatchTimeout (also a TimeoutError)
@@ -35,12 +36,15 @@ __all__ = [
     "ConditionFailed",
     "InvalidItem",
     "KeyNamesUnknown",
+    "ModelMismatch",
     "ServiceError",
     "TableNotFound",
     "Throttled",
     "TransactionFailed",
     "WireError",
 ]
+
+_TOLD_AT_MOST = 5
 
 
 class AiobatchError(Exception):
@@ -79,6 +83,7 @@ class InvalidItem(AiobatchError, ValueError):
         reason: what is wrong with it and what to do. Never the value.
         response: the account of a stream, which had sent what came before this item; None for any
             other call, which had sent nothing.
+        table_name: the table, in a call on several tables; else None.
     """
 
     def __init__(
@@ -89,12 +94,16 @@ class InvalidItem(AiobatchError, ValueError):
         *,
         what: str = "item",
         response: Mapping[str, Any] | None = None,
+        table_name: str | None = None,
     ) -> None:
         self.index = index
         self.path = path
         self.reason = reason
         self.response = response
+        self.table_name = table_name
         place = what if index is None else f"{what} {index}"
+        if table_name is not None:
+            place += f" of table {table_name!r}"
         where = f", attribute {path}" if path else ""
         super().__init__(f"{place}{where}: {reason}")
 
@@ -119,11 +128,11 @@ class KeyNamesUnknown(AiobatchError):
 
 
 class ConditionFailed(AiobatchError):
-    """The condition of a single put or delete did not hold: nothing was changed.
+    """The condition of a single put, delete or update did not hold: nothing was changed.
 
     Attributes:
         table_name: the table, as the caller named it.
-        operation: ``"PutItem"`` or ``"DeleteItem"``.
+        operation: ``"PutItem"``, ``"DeleteItem"`` or ``"UpdateItem"``.
         after_retry: True if an earlier attempt of this same write ended without a clear answer.
             Then the condition may have failed on the item that this very call had written.
         request_id: DynamoDB's request id, or None.
@@ -155,7 +164,8 @@ class TransactionFailed(AiobatchError):
 
     Attributes:
         reasons: a mapping per operation, in their order: ``{"Code", "Message"}``, and ``Item``
-            where it was asked for; ``{"Code": "None"}`` for an operation that was not at fault.
+            (as Python values) where it was asked for; ``{"Code": "None"}`` for an operation that
+            was not at fault. They may quote items, unlike this error's text.
         request_id: DynamoDB's request id, or None.
     """
 
@@ -170,6 +180,44 @@ class TransactionFailed(AiobatchError):
             if reason.get("Code") not in (None, "None")
         )
         super().__init__(f"the transaction was cancelled, nothing was written ({told})")
+
+
+class ModelMismatch(AiobatchError):
+    """The ``model=`` of a read refused items. What was read is in the error, all of it.
+
+    Attributes:
+        model: the model's name.
+        table_name: the table, as the caller named it.
+        errors: what the model raised, by position: that of the key in the caller's keys, or, in a
+            query, that of the item. A model's own errors may quote the item, so keep them out of
+            logs; for the same reason none is this error's ``__cause__``.
+        response: the answer: objects of the model for the items that it took, and the others as
+            the plain dicts that were read, in their places.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        errors: Mapping[int, Exception],
+        response: Mapping[str, Any],
+        *,
+        table_name: str,
+        what: str = "the item of key",
+    ) -> None:
+        self.model = model
+        self.table_name = table_name
+        self.errors = dict(errors)
+        self.response = response
+        places = [
+            f"{what} {position} ({type(error).__name__})"
+            for position, error in list(self.errors.items())[:_TOLD_AT_MOST]
+        ]
+        more = len(self.errors) - len(places)
+        super().__init__(
+            f"model {model} refused {', '.join(places)}{f' and {more} more' if more else ''} of"
+            f" table {table_name!r}. What was read is in error.response, the model's words are in"
+            " error.errors"
+        )
 
 
 class ClientClosed(AiobatchError):
@@ -217,6 +265,8 @@ class ServiceError(AiobatchError):
         request_id: DynamoDB's request id, or None.
         operation: the API operation, such as ``"BatchGetItem"``.
         throttling_reasons: ``[{"reason", "resource"}]`` as DynamoDB gave them, or empty.
+        cancellation_reasons: of a cancelled transaction, ``[{"Code", "Message", "Item"}]`` as
+            DynamoDB gave them, one for each operation; else empty. They may quote items.
         retryable: whether sending the same request again may help.
         ambiguous: whether a write may have taken effect in spite of the error.
     """
@@ -230,6 +280,7 @@ class ServiceError(AiobatchError):
         status: int = 400,
         request_id: str | None = None,
         throttling_reasons: Sequence[Mapping[str, Any]] = (),
+        cancellation_reasons: Sequence[Mapping[str, Any]] = (),
         retryable: bool = False,
         ambiguous: bool = False,
     ) -> None:
@@ -239,6 +290,7 @@ class ServiceError(AiobatchError):
         self.request_id = request_id
         self.operation = operation
         self.throttling_reasons = [dict(reason) for reason in throttling_reasons]
+        self.cancellation_reasons = [dict(reason) for reason in cancellation_reasons]
         self.retryable = retryable
         self.ambiguous = ambiguous
         told = "".join(

@@ -64,9 +64,14 @@ def unwrapped(value: Any, operation: str) -> Any:
 
 
 async def encode_all(
-    values: Iterable[Any], encode: Callable[[Any], EncodedT], what: str
+    values: Iterable[Any],
+    encode: Callable[[Any], EncodedT],
+    what: str,
+    table_name: str | None = None,
 ) -> list[EncodedT]:
     """Encode each value, letting the loop go in between.
+
+    ``table_name`` is for the error of a call on several tables.
 
     Raises:
         InvalidItem: DynamoDB would refuse one of them; it tells which, where and why.
@@ -77,7 +82,9 @@ async def encode_all(
         try:
             encoded.append(encode(value))
         except codec.Refusal as refusal:
-            raise InvalidItem(index, refusal.path, refusal.reason, what=what) from refusal.__cause__
+            raise InvalidItem(
+                index, refusal.path, refusal.reason, what=what, table_name=table_name
+            ) from refusal.__cause__
         if perf_counter() - began > LOOP_SLICE:
             await asyncio.sleep(0)
             began = perf_counter()
@@ -96,7 +103,9 @@ def encode_one(value: Any, encode: Callable[[Any], EncodedT], what: str) -> Enco
         raise InvalidItem(None, refusal.path, refusal.reason, what=what) from refusal.__cause__
 
 
-def schema_of_first(keys: list[Any], serialize: codec.Serialize | None) -> KeySchema:
+def schema_of_first(
+    keys: list[Any], serialize: codec.Serialize | None, table_name: str | None = None
+) -> KeySchema:
     """The key schema that the first key of a call shows, where none is known.
 
     Raises:
@@ -106,4 +115,6 @@ def schema_of_first(keys: list[Any], serialize: codec.Serialize | None) -> KeySc
         codec.encode_key(keys[0], None, serialize)
         return KeySchema.from_key(keys[0], serialize)
     except codec.Refusal as refusal:
-        raise InvalidItem(0, refusal.path, refusal.reason, what="key") from refusal.__cause__
+        raise InvalidItem(
+            0, refusal.path, refusal.reason, what="key", table_name=table_name
+        ) from refusal.__cause__

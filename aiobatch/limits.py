@@ -38,6 +38,8 @@ BATCH_GET_PARTITION_MAX_BYTES: Final = 1 * _MIB
 # "cannot exceed 4 MB".
 TRANSACTION_MAX_OPERATIONS: Final = 100
 TRANSACTION_MAX_BYTES: Final = 4 * _MIB
+# API, TransactWriteItems, ClientRequestToken: "Minimum length of 1. Maximum length of 36."
+CLIENT_REQUEST_TOKEN_MAX_LENGTH: Final = 36
 # API, Query: "a maximum of 1 MB of data", then the filter is applied.
 QUERY_PAGE_MAX_BYTES: Final = 1 * _MIB
 

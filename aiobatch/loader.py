@@ -368,7 +368,7 @@ class Loader:
             self._stats.keys += len(keys)
             names = tuple(name for name, _ in batch.shape)
             expression, placeholders = self._projection
-            requests = BatchGet(
+            requests = BatchGet.of_table(
                 self._table,
                 [key.identity for key in keys],
                 names,
@@ -381,7 +381,7 @@ class Loader:
                 requests,
                 len(keys),
                 retry=self._retry,
-                meter=Meter(asyncio.get_running_loop().time()),
+                meter=Meter(asyncio.get_running_loop().time(), hooks=self._access.hooks),
             )
             await engine.run(call)
         began = perf_counter()

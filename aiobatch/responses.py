@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    # Type checkers know it without an installation.
+    from typing_extensions import TypeVar
+else:
+    from typing import TypeVar
 
 __all__ = [
     "BatchGetResponse",
@@ -10,14 +17,26 @@ __all__ = [
     "InvalidEntry",
     "Item",
     "ItemResponse",
+    "KeysAndAttributes",
     "Metrics",
     "OrderedBatchGetResponse",
     "RejectedEntry",
+    "TableGetResponse",
+    "TableWriteResponse",
+    "TablesGetResponse",
+    "TablesWriteResponse",
+    "TransactGetResponse",
+    "TransactWriteResponse",
     "WriteResponse",
 ]
 
 Item = dict[str, Any]
 """An item as it is read: attribute names and native Python values."""
+
+if TYPE_CHECKING:
+    ItemT = TypeVar("ItemT", default=Item)
+else:
+    ItemT = TypeVar("ItemT")
 
 
 class Metrics(TypedDict):
@@ -60,14 +79,15 @@ class InvalidEntry(TypedDict):
     reason: str
 
 
-class BatchGetResponse(TypedDict):
+class BatchGetResponse(TypedDict, Generic[ItemT]):
     """The answer of ``batch_get_item``.
 
     Over distinct keys, ``Count`` and the lengths of ``MissingKeys``, ``UnprocessedKeys`` and
-    ``RejectedKeys`` add up. Keys are the caller's own objects.
+    ``RejectedKeys`` add up. Keys are the caller's own objects. ``Items`` are dicts, or objects of
+    the ``model=``.
     """
 
-    Items: list[Item]
+    Items: list[ItemT]
     Count: int
     MissingKeys: list[Any]
     UnprocessedKeys: list[Any]
@@ -76,13 +96,13 @@ class BatchGetResponse(TypedDict):
     RejectedKeys: NotRequired[list[RejectedEntry]]
 
 
-class OrderedBatchGetResponse(TypedDict):
+class OrderedBatchGetResponse(TypedDict, Generic[ItemT]):
     """The answer of ``batch_get_item(ordered=True)``: ``Items`` matches ``keys`` one to one.
 
     ``None`` stands where there is no item: the key is in ``MissingKeys`` or ``UnprocessedKeys``.
     """
 
-    Items: list[Item | None]
+    Items: list[ItemT | None]
     Count: int
     MissingKeys: list[Any]
     UnprocessedKeys: list[Any]
@@ -107,17 +127,96 @@ class BatchWriteResponse(TypedDict):
     UnknownItems: NotRequired[list[Any]]
 
 
-class ItemResponse(TypedDict):
+class KeysAndAttributes(TypedDict):
+    """What ``batch_get`` reads from one table, where keys alone do not say it."""
+
+    keys: Iterable[Any]
+    projection_expression: NotRequired[str | None]
+    expression_attribute_names: NotRequired[Mapping[str, str] | None]
+    consistent_read: NotRequired[bool]
+    model: NotRequired[Any]
+
+
+class TableGetResponse(TypedDict):
+    """What ``batch_get`` found in one table; see :class:`BatchGetResponse`."""
+
+    Items: list[Any]
+    Count: int
+    MissingKeys: list[Any]
+    UnprocessedKeys: list[Any]
+    RejectedKeys: NotRequired[list[RejectedEntry]]
+
+
+class TablesGetResponse(TypedDict):
+    """The answer of ``batch_get``.
+
+    ``Tables`` has an account for each table, by the caller's name for it. ``Count`` is over all
+    tables. ``UnprocessedKeys`` has the tables that have keys left over, with the caller's options,
+    and can be passed straight back.
+    """
+
+    Tables: dict[str, TableGetResponse]
+    Count: int
+    UnprocessedKeys: dict[str, Any]
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[list[dict[str, Any]]]
+
+
+class TableWriteResponse(TypedDict):
+    """What ``batch_write`` did in one table; see :class:`BatchWriteResponse`.
+
+    Items stand as the caller's own operations: ``Put`` and ``Delete`` objects.
+    """
+
+    ProcessedCount: int
+    UnprocessedCount: int
+    UnprocessedItems: list[Any]
+    RejectedItems: NotRequired[list[RejectedEntry]]
+    UnknownItems: NotRequired[list[Any]]
+
+
+class TablesWriteResponse(TypedDict):
+    """The answer of ``batch_write``.
+
+    ``Tables`` has an account for each table, by the caller's name for it. The counts are over all
+    tables. ``UnprocessedItems`` has the tables that have operations left over, and can be passed
+    straight back.
+    """
+
+    Tables: dict[str, TableWriteResponse]
+    ProcessedCount: int
+    UnprocessedCount: int
+    UnprocessedItems: dict[str, list[Any]]
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[list[dict[str, Any]]]
+
+
+class ItemResponse(TypedDict, Generic[ItemT]):
     """The answer of ``get``: without ``Item`` where there is none."""
 
-    Item: NotRequired[Item]
+    Item: NotRequired[ItemT]
     Metrics: Metrics
     ConsumedCapacity: NotRequired[dict[str, Any]]
 
 
 class WriteResponse(TypedDict):
-    """The answer of ``save`` and ``delete``: ``Attributes`` where old values were asked for."""
+    """The answer of ``save``, ``delete`` and ``update``: ``Attributes`` where asked for."""
 
     Attributes: NotRequired[Item]
     Metrics: Metrics
     ConsumedCapacity: NotRequired[dict[str, Any]]
+
+
+class TransactGetResponse(TypedDict):
+    """The answer of ``transact_get_items``: an item for each operation, or None."""
+
+    Items: list[Any]
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[list[dict[str, Any]]]
+
+
+class TransactWriteResponse(TypedDict):
+    """The answer of ``transact_write_items``: all operations took effect."""
+
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[list[dict[str, Any]]]

@@ -237,6 +237,50 @@ async def _(client: Any, table: TableFactory) -> bool:
     return False
 
 
+async def knows_transactions(client: Any, table: TableFactory) -> bool:
+    """The quirks of transactions are of those backends alone that know them."""
+    return not await PROBES[Quirk.NO_TRANSACTIONS](client, table)
+
+
+@probes(Quirk.TRANSACTION_PROJECTIONS_IGNORED)
+async def _(client: Any, table: TableFactory) -> bool:
+    name = await table()
+    if not await knows_transactions(client, table):
+        return False
+    await client.put_item(TableName=name, Item={"pk": {"S": "a"}, "x": {"S": "b"}})
+    get = {"TableName": name, "Key": {"pk": {"S": "a"}}, "ProjectionExpression": "x"}
+    answer = await client.transact_get_items(TransactItems=[{"Get": get}])
+    return bool(answer["Responses"][0]["Item"] != {"x": {"S": "b"}})
+
+
+@probes(Quirk.TRANSACTION_READS_LIMITED)
+async def _(client: Any, table: TableFactory) -> bool:
+    name = await table()
+    if not await knows_transactions(client, table):
+        return False
+    gets = [{"Get": {"TableName": name, "Key": key}} for key in keys(numbered(26))]
+    return not await accepted(client.transact_get_items(TransactItems=gets))
+
+
+@probes(Quirk.TRANSACTION_TOKENS_IGNORED)
+async def _(client: Any, table: TableFactory) -> bool:
+    name = await table()
+    if not await knows_transactions(client, table):
+        return False
+    add = {
+        "TableName": name,
+        "Key": {"pk": {"S": "a"}},
+        "UpdateExpression": "ADD hits :one",
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+    }
+    for _ in range(2):
+        await client.transact_write_items(
+            TransactItems=[{"Update": add}], ClientRequestToken="the-same"
+        )
+    answer = await client.get_item(TableName=name, Key={"pk": {"S": "a"}})
+    return bool(answer["Item"]["hits"]["N"] == "2")
+
+
 @probes(Quirk.NO_KEEP_ALIVE)
 async def _(client: Any, table: TableFactory) -> bool:
     answer = await client.list_tables()

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import os
 
-from aiobatch.codec.answers import ReadAnswer, WriteAnswer, item_answer, write_answer
+from aiobatch.codec.answers import (
+    AnswerKeys,
+    ReadAnswer,
+    WriteAnswer,
+    item_answer,
+    write_answer,
+)
 from aiobatch.codec.choice import Codec, choose, implementations
 from aiobatch.codec.items import Serialize
 from aiobatch.codec.keys import KeySchema
@@ -28,6 +34,7 @@ read_answer = CODEC.read_answer
 
 __all__ = [
     "CODEC",
+    "AnswerKeys",
     "Codec",
     "KeySchema",
     "Malformed",

@@ -6,7 +6,7 @@ likes, so it is walked and never indexed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiobatch.codec.python import decode_items, identity_of
 from aiobatch.codec.refusal import Malformed
 
 __all__ = [
+    "AnswerKeys",
     "ReadAnswer",
     "WriteAnswer",
     "found_items",
@@ -24,6 +25,11 @@ __all__ = [
     "read_answer",
     "write_answer",
 ]
+
+AnswerKeys = Sequence[str] | Callable[[str], tuple[bytes, Sequence[str]]]
+"""The key attributes of all tables in an answer. Or, for answers about several tables, a function
+that gives for the name of a table in the answer a mark for its identities to begin with, since two
+tables may have items with equal keys, and its key attributes; it may raise Malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +61,45 @@ class WriteAnswer:
     capacity: list[dict[str, Any]]
 
 
-def read_answer(body: bytes, names: Sequence[str], numbers: Numbers) -> ReadAnswer:
+def read_answer(body: bytes, names: AnswerKeys, numbers: Numbers) -> ReadAnswer:
     """Read a BatchGetItem's answer.
 
     Args:
         body: the answer's JSON.
-        names: the key attributes of the table (of all tables in it).
+        names: the key attributes of the table (of all tables in it), or how to find them.
         numbers: how to decode numbers, as in ``decode_item()``.
 
     Raises:
         Malformed: it is not one; without ``Responses`` or ``UnprocessedKeys`` it is none.
     """
     answer = item_answer(body)
-    found = found_items(answer)
+    items = (
+        _marked_items(answer, names, numbers)
+        if callable(names)
+        else decode_items(found_items(answer), names, numbers)
+    )
     left = [
-        identity_of(key, names)
-        for table in _tables(answer, "UnprocessedKeys")
+        mark + identity_of(key, keys)
+        for mark, keys, table in _tables(answer, "UnprocessedKeys", names)
         for key in _entries(_field(table, "Keys"))
     ]
-    return ReadAnswer(decode_items(found, names, numbers), left, _capacity(answer))
+    return ReadAnswer(items, left, _capacity(answer))
 
 
-def write_answer(body: bytes, names: Sequence[str]) -> WriteAnswer:
+def write_answer(body: bytes, names: AnswerKeys) -> WriteAnswer:
     """Read a BatchWriteItem's answer.
 
     Args:
         body: the answer's JSON.
-        names: the key attributes of the table (of all tables in it).
+        names: the key attributes of the table (of all tables in it), or how to find them.
 
     Raises:
         Malformed: it is not one; without ``UnprocessedItems`` it is none.
     """
     answer = item_answer(body)
     left = [
-        identity_of(_written(operation), names)
-        for table in _tables(answer, "UnprocessedItems")
+        mark + identity_of(_written(operation), keys)
+        for mark, keys, table in _tables(answer, "UnprocessedItems", names)
         for operation in _entries(table)
     ]
     return WriteAnswer(left, _capacity(answer))
@@ -100,7 +110,7 @@ def found_items(answer: dict[str, Any]) -> list[Any]:
 
     Raises Malformed if it has no ``Responses``, or no list under a table.
     """
-    return [item for table in _tables(answer, "Responses") for item in _entries(table)]
+    return [item for _, _, items in _tables(answer, "Responses", ()) for item in _entries(items)]
 
 
 def item_answer(body: bytes) -> dict[str, Any]:
@@ -114,11 +124,30 @@ def item_answer(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _tables(answer: dict[str, Any], name: str) -> list[Any]:
+_OfTable = tuple[bytes, Sequence[str], Any]
+
+
+def _marked_items(
+    answer: dict[str, Any], names: AnswerKeys, numbers: Numbers
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    # Before the first item is asked for, the answer is known to be one.
+    found = [
+        (mark, keys, _entries(items)) for mark, keys, items in _tables(answer, "Responses", names)
+    ]
+    return (
+        (mark + identity, item)
+        for mark, keys, items in found
+        for identity, item in decode_items(items, keys, numbers)
+    )
+
+
+def _tables(answer: dict[str, Any], name: str, names: AnswerKeys) -> Iterator[_OfTable]:
     tables = answer.get(name)
     if type(tables) is not dict:
         raise Malformed(f"it has no {name}")
-    return list(tables.values())
+    for table, of_table in tables.items():
+        mark, keys = names(table) if callable(names) else (b"", names)
+        yield mark, keys, of_table
 
 
 def _entries(entries: Any) -> list[Any]:

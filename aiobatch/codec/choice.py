@@ -8,12 +8,12 @@ this version.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiobatch.codec import python
-from aiobatch.codec.answers import ReadAnswer, read_answer
+from aiobatch.codec.answers import AnswerKeys, ReadAnswer, read_answer
 from aiobatch.codec.items import Serialize
 from aiobatch.codec.keys import KeySchema
 from aiobatch.codec.numbers import Numbers
@@ -34,7 +34,7 @@ class Codec:
     encode_key: Callable[[object, KeySchema | None, Serialize | None], bytes]
     encode_values: Callable[[Mapping[str, object], Serialize | None], bytes]
     decode_item: Callable[[Any, Numbers], dict[str, Any]]
-    read_answer: Callable[[bytes, Sequence[str], Numbers], ReadAnswer]
+    read_answer: Callable[[bytes, AnswerKeys, Numbers], ReadAnswer]
 
 
 _PYTHON: Final = Codec(

@@ -19,8 +19,9 @@ def as_mapping(value: Any) -> Mapping[Any, Any] | None:
     """Give the attributes of a value that has some, else None.
 
     In this order: anything with ``to_resource_dictionary()`` (boto3-assist's models), a mapping, a
-    pydantic model (``model_dump()``), a dataclass instance. Dataclasses are not copied in depth:
-    their own values are encoded in turn. Raises Refusal if the value's own method fails.
+    pydantic model (``model_dump()``), an instance of a dataclass, of a msgspec struct or of an
+    attrs class. The last three are not copied in depth: their own values are encoded in turn.
+    Raises Refusal if the value's own method fails.
     """
     if isinstance(value, type):
         return None
@@ -32,6 +33,17 @@ def as_mapping(value: Any) -> Mapping[Any, Any] | None:
         return _called(value, "model_dump")
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in fields(value)}
+    kind = type(value)
+    # Recognised by what msgspec and attrs leave on a class, so that neither must be there.
+    names = getattr(kind, "__struct_fields__", None)
+    if names is not None:
+        # As msgspec writes it: by the names it has outside, without what is UNSET.
+        outside = zip(kind.__struct_encode_fields__, names, strict=True)
+        given = ((encoded, getattr(value, name)) for encoded, name in outside)
+        return {name: each for name, each in given if type(each).__name__ != "UnsetType"}
+    attributes = getattr(kind, "__attrs_attrs__", None)
+    if attributes is not None:
+        return {attribute.name: getattr(value, attribute.name) for attribute in attributes}
     return None
 
 
@@ -43,7 +55,7 @@ def as_item(item: Any, serialize: Serialize | None, what: str) -> Mapping[Any, A
     if mapping is None:
         raise Refusal(
             f"is {a_type(item)}, not {what}: pass a mapping, a dataclass, a pydantic model, "
-            "or an object with to_resource_dictionary()"
+            "a msgspec struct, an attrs object, or an object with to_resource_dictionary()"
         )
     return mapping
 

@@ -78,7 +78,10 @@ encode_values: Final = _codec.encode_values
 decode_item: Final = _codec.decode_item
 
 
-def read_answer(body: bytes, names: Sequence[str], numbers: Numbers) -> answers.ReadAnswer:
+def read_answer(body: bytes, names: answers.AnswerKeys, numbers: Numbers) -> answers.ReadAnswer:
     """Do what ``answers.read_answer()`` does."""
+    if callable(names):
+        # Several tables in one answer, each with key attributes of its own.
+        return answers.read_answer(body, names, numbers)
     read = _codec.read_answer(body, names, numbers)
     return answers.read_answer(body, names, numbers) if read is None else answers.ReadAnswer(*read)

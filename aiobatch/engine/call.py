@@ -7,15 +7,18 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from aiobatch import limits
 from aiobatch.engine.ledger import Ledger, State
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import Plan, strided
+from aiobatch.engine.observer import Observer
+from aiobatch.engine.plan import Plan, TablesPlan, by_table, strided
+from aiobatch.engine.pressure import Governor
 from aiobatch.engine.requests import BatchRequests
 from aiobatch.retry import Retry
 
-__all__ = ["BatchCall"]
+__all__ = ["BatchCall", "Lane", "Portion"]
 
 # DynamoDB counts the whole body; this is more than what stands around the entries (a table's ARN,
 # a projection of up to 4 KB and its names).
@@ -25,6 +28,74 @@ _ROOM_FOR_THE_REST = 64 * 1024
 # itself that is wrong.
 _FAULTS_OF_THE_REQUEST = 3
 _QUOTED = re.compile("Value '.*' at", re.DOTALL)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One table's entries on their way through the engine.
+
+    Attributes:
+        number: the table's number in the call.
+        table: its name or ARN.
+        governor: its pace; set when the call begins to run.
+        gate: the task that waits at the governor, if one does.
+        admitted: how many entries the governor has let through for the next request.
+        guess: the units that it guessed for them.
+        has_progressed: whether anything of this table went through.
+        lone_faults: how often DynamoDB refused an entry alone, by its words, before that.
+    """
+
+    number: int
+    table: str
+    governor: Governor = field(default_factory=Governor)
+    gate: asyncio.Task[None] | None = None
+    admitted: int = 0
+    guess: float = 0.0
+    has_progressed: bool = False
+    lone_faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def may_leave(self) -> int:
+        """How many entries may leave now.
+
+        They may be more than were admitted, for others may have come back in the meantime.
+        """
+        if self.admitted or self.governor.is_open:
+            return self.most
+        return 0
+
+    @property
+    def most(self) -> int:
+        """How many entries a request should have of this table at most."""
+        return self.governor.pace.most or limits.BATCH_GET_MAX_KEYS
+
+    async def wait(self, entries: int) -> None:
+        """Wait until the governor lets so many entries through."""
+        self.guess = await self.governor.admit(entries)
+        self.admitted = entries
+        self.gate = None
+
+    def depart(self, entries: int) -> float:
+        """So many entries leave, more or fewer than were admitted. Returns the units guessed."""
+        guess = self.governor.amend(self.admitted, entries, self.guess)
+        self.admitted, self.guess = 0, 0.0
+        return guess
+
+    def close(self) -> None:
+        """Nothing more leaves: what was admitted and stayed is given back."""
+        if self.gate is not None:
+            self.gate.cancel()
+            self.gate = None
+        self.depart(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The entries of one table in one request, and the units guessed for them."""
+
+    lane: Lane
+    entries: list[int]
+    guess: float
 
 
 class BatchCall:
@@ -49,17 +120,13 @@ class BatchCall:
         self.retry = retry
         self.meter = meter
         self.ledger = Ledger(size, writes=requests.direction == "write")
-        self.plan = Plan(
-            strided(size, requests.max_entries) if self.ledger.writes else range(size),
-            requests.size,
-            max_entries=requests.max_entries,
-            max_bytes=limits.REQUEST_MAX_BYTES - _ROOM_FOR_THE_REST,
-        )
+        self.lanes = [Lane(number, part.table) for number, part in enumerate(requests.parts)]
+        self.plan = self._planned(size)
+        self.observer: Observer | None = None
         self.wake = asyncio.Event()
         self.waiting = 0
         self.in_flight = 0
         self.progressed_at = meter.started_at
-        self.has_progressed = False
         self.pump: asyncio.Task[None] | None = None
         # What ended the call; what ended an entry; what went wrong last, if nothing else did.
         self.fatal: Exception | None = None
@@ -67,9 +134,52 @@ class BatchCall:
         self.last_error: Exception | None = None
         self._retries = array("I", [0]) * size
         self._had_leftovers = False
-        self._lone_faults = Counter[str]()
         # One object for the backoff to know the call by.
         self.on_due = self._on_due
+
+    def _planned(self, size: int) -> TablesPlan:
+        requests = self.requests
+        room = limits.REQUEST_MAX_BYTES - _ROOM_FOR_THE_REST
+        sizes = Counter(requests.table_of) if requests.table_of is not None else {0: size}
+        plans = []
+        first = 0
+        for number in range(len(self.lanes)):
+            count = sizes[number]
+            # A table's entries stand together.
+            order = strided(count, requests.max_entries) if self.ledger.writes else range(count)
+            plans.append(
+                Plan(
+                    order if first == 0 else [first + entry for entry in order],
+                    requests.size,
+                    max_entries=requests.max_entries,
+                    max_bytes=room,
+                )
+            )
+            first += count
+        return TablesPlan(
+            plans, requests.table_of, max_entries=requests.max_entries, max_bytes=room
+        )
+
+    def cut(self) -> list[Portion]:
+        """Take the next request out of the plan: what the governors let through by now."""
+        portions = []
+        for number, entries in self.plan.cut(lambda table: self.lanes[table].may_leave).items():
+            lane = self.lanes[number]
+            portions.append(Portion(lane, entries, lane.depart(len(entries))))
+        return portions
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of the call."""
+        return tuple(lane.table for lane in self.lanes)
+
+    def tables_of(self, entries: Sequence[int]) -> tuple[str, ...]:
+        """The tables that these entries are of."""
+        return tuple(self.lanes[number].table for number in self.by_lane(entries))
+
+    def by_lane(self, entries: Sequence[int]) -> dict[int, list[int]]:
+        """Entries by the number of their lane."""
+        return by_table(entries, self.requests.table_of)
 
     @property
     def is_over(self) -> bool:
@@ -78,8 +188,17 @@ class BatchCall:
 
     @property
     def can_send(self) -> bool:
-        """Whether a request shall leave now."""
+        """Whether a request shall leave as soon as the governors let it."""
         return bool(self.plan)
+
+    @property
+    def entries(self) -> int:
+        """How many entries it has, as far as is known when it begins."""
+        return len(self.ledger)
+
+    def counts(self) -> Counter[State]:
+        """How many of its entries are in each state."""
+        return self.ledger.counts()
 
     @property
     def must_raise(self) -> bool:
@@ -136,9 +255,9 @@ class BatchCall:
         """
         if not (self.plan and self._had_leftovers and self._stalls(now)):
             return False
-        while entries := self.plan.cut():
-            for entry in entries:
-                self.ledger.given_up(entry)
+        for entry in self.plan:
+            self.ledger.given_up(entry)
+        self.plan.clear()
         return True
 
     def renew(self, entry: int) -> None:
@@ -153,29 +272,31 @@ class BatchCall:
         """Narrow down which entry made DynamoDB refuse the request.
 
         Returns:
-            False if it is rather the request itself that is wrong: three lone entries were
-            refused in the same words, and nothing has gone through.
+            False if it is rather the request itself that is wrong: three lone entries of one
+            table were refused in the same words, and nothing of that table has gone through.
         """
         if len(entries) > 1:
             self.plan.split(entries)
             return True
         self.ledger.rejected(entries[0], code, message)
-        if self.has_progressed:
+        [number] = self.by_lane(entries)
+        lane = self.lanes[number]
+        if lane.has_progressed:
             return True
         # Some messages begin with the whole request, which differs from entry to entry.
         words = _QUOTED.sub("Value at", message)
-        self._lone_faults[words] += 1
-        return self._lone_faults[words] < _FAULTS_OF_THE_REQUEST
+        lane.lone_faults[words] += 1
+        return lane.lone_faults[words] < _FAULTS_OF_THE_REQUEST
 
     def landed(self, entries: Sequence[int]) -> None:
         """The request with these entries is over, and all that it meant has been entered."""
         self.in_flight -= 1
         self.wake.set()
 
-    def progressed(self, now: float) -> None:
-        """Something went through."""
+    def progressed(self, lane: Lane, now: float) -> None:
+        """Something of this table went through."""
         self.progressed_at = now
-        self.has_progressed = True
+        lane.has_progressed = True
 
     def stop(self, cause: Exception) -> None:
         """Send nothing more; what is in flight may still end well."""

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
-from aiobatch.engine.call import BatchCall
+from aiobatch.engine.call import BatchCall, Lane, Portion
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.outcome import Outcome, is_hot_key_range, outcome_of, says_key_schema_is_wrong
+from aiobatch.engine.observer import Observer, counts_of, observing
+from aiobatch.engine.outcome import (
+    Outcome,
+    is_hot_key_range,
+    outcome_of,
+    says_key_schema_is_wrong,
+    tables_throttled,
+)
 from aiobatch.engine.pressure import Direction, Governor, Slots
 from aiobatch.engine.requests import Settled
 from aiobatch.engine.schemas import KeyBook
+from aiobatch.engine.tables import TableNames
 from aiobatch.errors import ServiceError, Throttled, WireError
 from aiobatch.retry import Retry
 from aiobatch.wire.protocol import Request, Wire
@@ -83,13 +92,23 @@ class Dispatcher:
 
         Cancelled, it leaves no task, no request and no slot behind.
         """
+        for lane in call.lanes:
+            lane.governor = self.governor(lane.table, call.requests.direction)
+        call.observer = observing(call.meter, call.requests.operation, call.tables, call.entries)
+        ended_by: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 call.pump = group.create_task(self._pump(call, group))
+        except BaseException as error:
+            ended_by = error
+            raise
         finally:
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
+            if call.observer is not None:
+                failed = call.cause if call.must_raise else None
+                call.observer.finished(counts_of(call.counts()), ended_by or failed)
 
     async def single(
         self,
@@ -99,6 +118,8 @@ class Dispatcher:
         *,
         retry: Retry,
         meter: Meter,
+        tables: Mapping[str, int] | None = None,
+        resend_unclear: bool = True,
     ) -> tuple[AnswerT, bool]:
         """Send one request that is no batch, with the same pace, slots and retries.
 
@@ -108,6 +129,9 @@ class Dispatcher:
             read: what to make of the answer. Raises codec.Malformed if it is none.
             retry: the budget.
             meter: counts what it costs.
+            tables: of a transaction, how many operations there are on each table.
+            resend_unclear: whether it may be sent again when an earlier attempt may have taken
+                effect.
 
         Returns:
             What ``read`` made of it, and whether an earlier attempt may have taken effect.
@@ -117,24 +141,63 @@ class Dispatcher:
                 ``error.ambiguous`` is then True also if an earlier attempt had no clear answer.
             WireError: there was no usable answer to the last attempt.
         """
-        governor = Governor() if direction is None else self.governor(request.table, direction)
+        sizes = tables or {request.table: 1}
+        shares = [
+            _Share(table, self.governor(table, direction) if direction else Governor(), size)
+            for table, size in sizes.items()
+        ]
+        entries = sum(sizes.values())
+        observer = observing(meter, request.operation, tuple(sizes), entries)
+        error: BaseException | None = None
+        try:
+            return await self._single(
+                request, direction, read, retry, meter, observer, shares, resend_unclear
+            )
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if observer is not None:
+                ended = "processed"
+                if error is not None:
+                    # Cancelled on its way, or without a clear answer, a write may have happened.
+                    unclear = getattr(error, "ambiguous", not isinstance(error, Exception))
+                    ended = "unknown" if unclear and direction == "write" else "unprocessed"
+                observer.finished({ended: entries}, error)
+
+    async def _single(
+        self,
+        request: Request,
+        direction: Direction | None,
+        read: Callable[[dict[str, Any]], AnswerT],
+        retry: Retry,
+        meter: Meter,
+        observer: Observer | None,
+        shares: list[_Share],
+        resend_unclear: bool,
+    ) -> tuple[AnswerT, bool]:
+        tables = _tables_of(shares)
+        entries = sum(share.entries for share in shares)
         loop = asyncio.get_running_loop()
         began = loop.time()
         doubtful = False
         attempt = 1
         while True:
-            guess = await self._turn(governor, 1)
+            await self._turn(shares)
             sent_at = loop.time()
             try:
-                body, doubt = await self._send(request, meter)
-                doubtful = doubtful or doubt
-                answer, result = _read(request, body, read)
+                answer = await self._send(
+                    request, meter, observer, tables, entries, resend=resend_unclear
+                )
+                doubtful = doubtful or answer.doubtful
+                parsed, result = _read(request, answer.body, read)
             except (ServiceError, WireError) as error:
+                told = error
                 outcome = outcome_of(error)
                 doubtful = doubtful or error.ambiguous
-                _refund(governor, guess, error)
+                _refund([(share.governor, share.guess) for share in shares], error)
                 if outcome is Outcome.REFUSED:
-                    self._throttled(governor, error, meter, sent_at)
+                    self._single_refused(shares, direction, error, meter, observer, sent_at)
                 delay = retry.delay(attempt, self._draw())
                 stalled = (
                     retry.max_stall is not None and loop.time() + delay - began > retry.max_stall
@@ -142,24 +205,57 @@ class Dispatcher:
                 if (
                     outcome not in (Outcome.REFUSED, Outcome.FAULT)
                     or stalled
+                    or (doubtful and not resend_unclear)
                     or not retry.allows(attempt)
                 ):
                     if isinstance(error, ServiceError):
                         error.ambiguous = doubtful
                     raise
             else:
-                governor.pace.passed(1, loop.time(), sent_at, whole=True)
-                capacity = answer.get("ConsumedCapacity")
-                if isinstance(capacity, dict):
-                    units = meter.consumed([capacity])
-                    if governor.budget is not None:
-                        governor.budget.settle(guess, units)
+                for share in shares:
+                    share.governor.pace.passed(share.entries, loop.time(), sent_at, whole=True)
+                _settle_shares(shares, parsed.get("ConsumedCapacity"), meter)
+                if observer is not None:
+                    answer.tell(observer, tables, entries=entries, left=0)
                 return result, doubtful
             finally:
                 self._slots.release()
+            if observer is not None:
+                observer.requeued(tables, entries, delay, told)
             await self.backoff.sleep(delay)
             attempt += 1
             meter.retries += 1
+
+    def _single_refused(
+        self,
+        shares: list[_Share],
+        direction: Direction | None,
+        error: Exception,
+        meter: Meter,
+        observer: Observer | None,
+        sent_at: float,
+    ) -> None:
+        guilty = _guilty(shares, error)
+        self._throttled([share.governor for share in guilty], error, meter, sent_at)
+        if observer is None:
+            return
+        _tell_throttled(observer, _tables_of(shares), _tables_of(guilty), error)
+        if direction is not None:
+            for share in guilty:
+                observer.paced(share.table, direction, share.governor)
+
+    async def _turn(self, shares: list[_Share]) -> None:
+        """Wait for the pace of each table, then for a slot."""
+        admitted: list[_Share] = []
+        try:
+            for share in shares:
+                share.guess = await share.governor.admit(share.entries)
+                admitted.append(share)
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            for share in admitted:
+                share.governor.amend(share.entries, 0, share.guess)
+            raise
 
     def forget_if_stale(self, table: str, error: ServiceError) -> None:
         """Drop what was learnt of a table's key names if this error says that it is wrong."""
@@ -171,69 +267,81 @@ class Dispatcher:
         await self.backoff.aclose()
 
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
-        governor = self.governor(call.requests.table, call.requests.direction)
         loop = asyncio.get_running_loop()
-        while not call.is_over:
-            if call.gives_up(loop.time()):
-                continue
-            if not call.can_send:
-                call.wake.clear()
-                await call.wake.wait()
-                continue
-            size = min(call.plan.next_size, governor.pace.most or call.plan.next_size)
-            guess = await self._turn(governor, size)
-            entries = call.plan.cut(governor.pace.most)
-            # Other leftovers may have come back while it waited for a slot.
-            guess = governor.amend(size, len(entries), guess)
-            if not entries:
-                # The call was stopped while it waited for its turn.
-                self._slots.release()
-                continue
-            call.in_flight += 1
-            task = group.create_task(self._exchange(call, governor, entries, guess))
-            # Not in the task itself: one that is cancelled before its first step runs no code.
-            task.add_done_callback(partial(self._landed, call, entries))
-
-    async def _turn(self, governor: Governor, entries: int) -> float:
-        """Wait for the table's pace, then for a slot. Returns the units guessed for the request."""
-        guess = await governor.admit(entries)
         try:
-            await self._slots.acquire()
-        except asyncio.CancelledError:
-            governor.amend(entries, 0, guess)
-            raise
-        return guess
+            while not call.is_over:
+                if call.gives_up(loop.time()):
+                    continue
+                call.wake.clear()
+                if not (call.can_send and self._open_gates(call, group)):
+                    await call.wake.wait()
+                    continue
+                await self._slots.acquire()
+                portions = call.cut()
+                if not portions:
+                    # Its tables were throttled while it waited for its turn.
+                    self._slots.release()
+                    continue
+                call.in_flight += 1
+                entries = [entry for portion in portions for entry in portion.entries]
+                task = group.create_task(self._exchange(call, portions, entries))
+                # Not in the task itself: one that is cancelled before its first step runs no code.
+                task.add_done_callback(partial(self._landed, call, entries))
+        finally:
+            for lane in call.lanes:
+                lane.close()
+
+    def _open_gates(self, call: BatchCall, group: asyncio.TaskGroup) -> bool:
+        """Whether any entry may leave. Tables that may not yet wait, each at its own governor."""
+        may_leave = False
+        for lane in call.lanes:
+            size = min(call.plan.next_size(lane.number), lane.most)
+            if not size:
+                continue
+            if lane.may_leave:
+                may_leave = True
+            elif lane.gate is None:
+                lane.gate = group.create_task(self._admit(call, lane, size))
+        return may_leave
+
+    @staticmethod
+    async def _admit(call: BatchCall, lane: Lane, entries: int) -> None:
+        await lane.wait(entries)
+        call.wake.set()
 
     def _landed(self, call: BatchCall, entries: list[int], _: asyncio.Task[None]) -> None:
         self._slots.release()
         call.landed(entries)
 
-    async def _exchange(
-        self, call: BatchCall, governor: Governor, entries: list[int], guess: float
-    ) -> None:
+    async def _exchange(self, call: BatchCall, portions: list[Portion], entries: list[int]) -> None:
         """Send one request of a call and enter what became of it."""
         requests = call.requests
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
+        sent_at = asyncio.get_running_loop().time()
         call.ledger.depart(entries)
+        # The wire is told one of the tables: all are of one endpoint.
+        request = Request(requests.operation, portions[0].lane.table, requests.body(entries))
+        tables = tuple(portion.lane.table for portion in portions)
         try:
-            body, doubtful = await self._send(
-                Request(requests.operation, requests.table, requests.body(entries)), call.meter
-            )
+            answer = await self._send(request, call.meter, call.observer, tables, len(entries))
             async with self._decoding:
-                settled = await self._settle(call, entries, body)
+                settled = await self._settle(call, entries, answer.body)
         except codec.Malformed as error:
             cause = WireError(f"malformed answer: {error.reason}", operation=requests.operation)
-            self._failed(call, governor, entries, cause, guess, sent_at)
+            if call.observer is not None:
+                answer.tell_failed(call.observer, tables, len(entries), cause)
+            self._failed(call, portions, entries, cause, sent_at)
         except (ServiceError, WireError) as error:
-            self._failed(call, governor, entries, error, guess, sent_at)
+            self._failed(call, portions, entries, error, sent_at)
         except Exception as error:
             # Not ours, such as an error in a hook of the caller's client: it ends the call.
             call.ledger.returned(self._pending(call, entries), doubtful=True)
             self._stop(call, error)
         else:
-            call.ledger.returned(settled.left, doubtful=doubtful)
-            self._settled(call, governor, settled, len(body), guess, sent_at)
+            call.ledger.returned(settled.left, doubtful=answer.doubtful)
+            if call.observer is not None:
+                left = len(settled.left)
+                answer.tell(call.observer, tables, entries=len(entries), left=left)
+            self._settled(call, portions, settled, len(answer.body), sent_at)
 
     async def _settle(self, call: BatchCall, entries: list[int], body: bytes) -> Settled:
         """Decode an answer: one answer a turn of the loop, and a long one in slices."""
@@ -253,63 +361,117 @@ class Dispatcher:
     def _settled(
         self,
         call: BatchCall,
-        governor: Governor,
+        portions: list[Portion],
         settled: Settled,
         size: int,
-        guess: float,
         sent_at: float,
     ) -> None:
         requests = call.requests
         now = asyncio.get_running_loop().time()
-        units = call.meter.consumed(settled.capacity)
-        if governor.budget is not None and settled.capacity:
-            governor.budget.settle(guess, units, settled.ended)
+        units = self._units(call, settled.capacity)
+        left = call.by_lane(settled.left)
         cut_by_size = bool(
             settled.left and settled.ended and requests.direction == "read" and size >= _CUT_BY_SIZE
         )
-        if settled.ended:
-            whole = not settled.left or cut_by_size
-            governor.pace.passed(settled.ended, now, sent_at, whole=whole)
-            call.progressed(now)
-            if requests.teaches_names:
-                self.schemas.learn(requests.table, requests.names)
-        if not settled.left:
-            return
+        for portion in portions:
+            lane = portion.lane
+            leftovers = left.get(lane.number, [])
+            ended = len(portion.entries) - len(leftovers)
+            if lane.governor.budget is not None and lane.number in units:
+                lane.governor.budget.settle(portion.guess, units[lane.number], ended)
+            if ended:
+                whole = not leftovers or cut_by_size
+                lane.governor.pace.passed(ended, now, sent_at, whole=whole)
+                call.progressed(lane, now)
+                call.plan.apart.discard(lane.number)
+                part = requests.parts[lane.number]
+                if part.teaches_names:
+                    self.schemas.learn(part.table, part.names)
+                if call.observer is not None:
+                    call.observer.paced(lane.table, requests.direction, lane.governor)
+            elif len(portions) > 1:
+                # What holds this table up is seen best in requests of its own.
+                call.plan.apart.add(lane.number)
+            if leftovers and not cut_by_size:
+                self._requeue(call, leftovers, None, progress=ended > 0)
         if cut_by_size:
             # At once, in smaller requests, and at no cost: nothing was refused.
             call.plan.shrink(settled.ended)
             call.plan.requeue(settled.left)
             call.meter.retries += len(settled.left)
-            return
-        self._requeue(call, settled.left, None, progress=settled.ended > 0)
+
+    @staticmethod
+    def _units(call: BatchCall, capacity: list[dict[str, Any]]) -> dict[int, float]:
+        """What an answer says was consumed, by lane, where it says so."""
+        units: dict[int, float] = {}
+        for told in capacity:
+            lane = call.requests.tables.find(str(told.get("TableName")))
+            number = 0 if len(call.lanes) == 1 else lane
+            consumed = call.meter.consumed([told])
+            if number is not None:
+                units[number] = units.get(number, 0.0) + consumed
+        return units
 
     def _failed(
         self,
         call: BatchCall,
-        governor: Governor,
-        entries: Sequence[int],
+        portions: list[Portion],
+        entries: list[int],
         error: ServiceError | WireError,
-        guess: float,
         sent_at: float,
     ) -> None:
         left = self._pending(call, entries)
         outcome = outcome_of(error)
-        _refund(governor, guess, error)
+        _refund([(portion.lane.governor, portion.guess) for portion in portions], error)
         if len(left) < len(entries):
-            call.progressed(asyncio.get_running_loop().time())
+            # An answer that turned out to be malformed had some in it.
+            now = asyncio.get_running_loop().time()
+            pending = call.by_lane(left)
+            for portion in portions:
+                if len(pending.get(portion.lane.number, ())) < len(portion.entries):
+                    call.progressed(portion.lane, now)
         call.ledger.returned(left, doubtful=error.ambiguous)
         call.last_error = error
         if outcome is Outcome.REFUSED:
-            self._throttled(governor, error, call.meter, sent_at)
-            self._requeue(call, left, None, progress=False)
+            self._refused(call, portions, error, sent_at)
         elif outcome is Outcome.FAULT:
             self._requeue(call, left, error, progress=len(left) < len(entries))
         elif outcome is Outcome.AN_ENTRYS_FAULT and isinstance(error, ServiceError):
-            self.forget_if_stale(call.requests.table, error)
+            if len(portions) == 1:
+                self.forget_if_stale(portions[0].lane.table, error)
             if not call.blame(left, error.code, error.message):
                 self._stop(call, error)
         else:
             self._stop(call, error)
+
+    def _refused(
+        self, call: BatchCall, portions: list[Portion], error: Exception, sent_at: float
+    ) -> None:
+        """A whole request was throttled: slow the table that it was throttled for, and no other."""
+        named = {call.requests.tables.find(table) for table in tables_throttled(error)}
+        guilty = [portion for portion in portions if portion.lane.number in named]
+        if len(portions) == 1:
+            guilty = portions
+        self._throttled([portion.lane.governor for portion in guilty], error, call.meter, sent_at)
+        if call.observer is not None:
+            _tell_throttled(
+                call.observer,
+                tuple(portion.lane.table for portion in portions),
+                tuple(portion.lane.table for portion in guilty),
+                error,
+            )
+            for portion in guilty:
+                lane = portion.lane
+                call.observer.paced(lane.table, call.requests.direction, lane.governor)
+        if len(portions) > 1:
+            # Where no table was named, requests of their own will tell.
+            call.plan.apart.update(portion.lane.number for portion in guilty or portions)
+        for portion in portions:
+            if not guilty or portion in guilty:
+                self._requeue(call, portion.entries, None, progress=False)
+            else:
+                call.plan.requeue(portion.entries)
+                call.meter.retries += len(portion.entries)
 
     def _requeue(
         self, call: BatchCall, entries: list[int], cause: Exception | None, *, progress: bool
@@ -322,30 +484,42 @@ class Dispatcher:
             call.waiting += len(leftovers)
             call.meter.retries += len(leftovers)
             self.backoff.wait(call.on_due, leftovers, delay)
+            if call.observer is not None:
+                tables = call.tables_of(leftovers)
+                call.observer.requeued(tables, len(leftovers), delay, cause)
 
     def _throttled(
-        self, governor: Governor, error: Exception, meter: Meter, sent_at: float
+        self, governors: Iterable[Governor], error: Exception, meter: Meter, sent_at: float
     ) -> None:
         meter.throttled += 1
         # A hot key range slows its own entries, which wait, and not the whole table.
         if isinstance(error, Throttled) and not is_hot_key_range(error):
-            governor.pace.throttled(asyncio.get_running_loop().time(), sent_at)
+            for governor in governors:
+                governor.pace.throttled(asyncio.get_running_loop().time(), sent_at)
 
     def _stop(self, call: BatchCall, cause: Exception) -> None:
         call.stop(cause)
         self.backoff.drop(call.on_due)
 
-    async def _send(self, request: Request, meter: Meter) -> tuple[bytes, bool]:
-        """The answer, and whether an attempt before it may have taken effect."""
+    async def _send(
+        self,
+        request: Request,
+        meter: Meter,
+        observer: Observer | None,
+        tables: tuple[str, ...],
+        entries: int,
+        *,
+        resend: bool = True,
+    ) -> _Answer:
         try:
-            return await self._send_once(request, meter), False
+            return await self._send_once(request, meter, observer, tables, entries)
         except WireError as error:
             # A reused idle connection dies without a word; the next one is fresh.
-            if not error.disconnected:
+            if not (error.disconnected and resend):
                 raise
             _log.debug("%s: %s, sending it again", request.operation, error.reason)
         try:
-            return await self._send_once(request, meter), True
+            answer = await self._send_once(request, meter, observer, tables, entries)
         except ServiceError as error:
             # Whatever this says, the first attempt may have taken effect.
             error.ambiguous = True
@@ -354,23 +528,133 @@ class Dispatcher:
             # The same; and that this one never left says nothing of the first.
             error.sent = True
             raise
+        answer.doubtful = True
+        return answer
 
-    async def _send_once(self, request: Request, meter: Meter) -> bytes:
+    async def _send_once(
+        self,
+        request: Request,
+        meter: Meter,
+        observer: Observer | None,
+        tables: tuple[str, ...],
+        entries: int,
+    ) -> _Answer:
         meter.requests += 1
         meter.bytes += len(request.body)
-        body = await self.wire.send(request)
+        if observer is None:
+            body = await self.wire.send(request)
+            meter.bytes += len(body)
+            return _Answer(body)
+        number = observer.sent(tables, entries, len(request.body))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            body = await self.wire.send(request)
+        except BaseException as error:
+            seconds = loop.time() - began
+            observer.failed(number, tables, entries=entries, error=error, seconds=seconds)
+            raise
         meter.bytes += len(body)
-        return body
+        return _Answer(body, number=number, seconds=loop.time() - began)
 
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
 
 
-def _refund(governor: Governor, guess: float, error: ServiceError | WireError) -> None:
+@dataclass(slots=True)
+class _Answer:
+    """The body of an answer, and what is known of its request.
+
+    Attributes:
+        body: the bytes.
+        doubtful: whether an attempt before it may have taken effect.
+        number: the request's, where it is observed.
+        seconds: how long it took, where it is observed.
+    """
+
+    body: bytes
+    doubtful: bool = False
+    number: int = 0
+    seconds: float = 0.0
+
+    def tell(self, observer: Observer, tables: tuple[str, ...], *, entries: int, left: int) -> None:
+        observer.answered(
+            self.number,
+            tables,
+            entries=entries,
+            left=left,
+            size=len(self.body),
+            seconds=self.seconds,
+        )
+
+    def tell_failed(
+        self, observer: Observer, tables: tuple[str, ...], entries: int, error: Exception
+    ) -> None:
+        observer.failed(self.number, tables, entries=entries, error=error, seconds=self.seconds)
+
+
+@dataclass(slots=True)
+class _Share:
+    """What a request that is no batch has to do with one table.
+
+    Attributes:
+        table: its name or ARN.
+        governor: its pace.
+        entries: how many operations there are on it.
+        guess: the units guessed for them.
+    """
+
+    table: str
+    governor: Governor
+    entries: int
+    guess: float = 0.0
+
+
+def _tables_of(shares: Iterable[_Share]) -> tuple[str, ...]:
+    return tuple(share.table for share in shares)
+
+
+def _guilty(shares: list[_Share], error: Exception) -> list[_Share]:
+    """The tables that a request was throttled for, as far as is known."""
+    if len(shares) == 1:
+        return shares
+    names = TableNames(_tables_of(shares))
+    found = {names.find(resource) for resource in tables_throttled(error)}
+    return [share for number, share in enumerate(shares) if number in found]
+
+
+def _settle_shares(shares: list[_Share], capacity: Any, meter: Meter) -> None:
+    """Charge what a request consumed, where the answer says so."""
+    names = TableNames(_tables_of(shares))
+    consumed: dict[int, float] = {}
+    for told in capacity if isinstance(capacity, list) else [capacity]:
+        if not isinstance(told, dict):
+            continue
+        units = meter.consumed([told])
+        number = 0 if len(shares) == 1 else names.find(str(told.get("TableName")))
+        if number is not None:
+            consumed[number] = consumed.get(number, 0.0) + units
+    for number, units in consumed.items():
+        share = shares[number]
+        if share.governor.budget is not None:
+            share.governor.budget.settle(share.guess, units)
+
+
+def _refund(guesses: Iterable[tuple[Governor, float]], error: ServiceError | WireError) -> None:
     """What DynamoDB refused, or never saw, has consumed nothing."""
-    if governor.budget is not None and not error.ambiguous:
-        governor.budget.settle(guess, 0.0)
+    if error.ambiguous:
+        return
+    for governor, guess in guesses:
+        if governor.budget is not None:
+            governor.budget.settle(guess, 0.0)
+
+
+def _tell_throttled(
+    observer: Observer, tables: tuple[str, ...], guilty: tuple[str, ...], error: Exception
+) -> None:
+    reasons = error.throttling_reasons if isinstance(error, Throttled) else ()
+    observer.throttled(tables, guilty, reasons)
 
 
 def _read(

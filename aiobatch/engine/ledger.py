@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Ledger", "Rejection", "State"]
+__all__ = ["Ledger", "LedgerPart", "Rejection", "State"]
 
 
 class State(IntEnum):
@@ -119,3 +119,40 @@ class Ledger:
             )
         self._states[entry] = state
         self._in_flight[entry] = 0
+
+    def part(self, first: int, size: int) -> LedgerPart:
+        """The entries of one table: ``size`` of them from ``first``, numbered from 0."""
+        return LedgerPart(self, first, size)
+
+
+class LedgerPart:
+    """A range of a ledger's entries, to be read as if they were all. Made by Ledger.part()."""
+
+    def __init__(self, ledger: Ledger, first: int, size: int) -> None:
+        self._ledger = ledger
+        self._range = range(first, first + size)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def state(self, entry: int) -> State:
+        """The state of one entry."""
+        return self._ledger.state(self._range[entry])
+
+    @property
+    def rejections(self) -> dict[int, Rejection]:
+        """Why the service refused entries, by entry."""
+        first = self._range.start
+        return {
+            entry - first: rejection
+            for entry, rejection in self._ledger.rejections.items()
+            if entry in self._range
+        }
+
+    def close(self) -> None:
+        """The call is over: whatever is still pending, of any table, is given up."""
+        self._ledger.close()
+
+    def counts(self) -> Counter[State]:
+        """How many entries are in each state."""
+        return Counter(self.state(entry) for entry in range(len(self)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from aiobatch.events import Hook
 
 __all__ = ["Meter"]
 
@@ -20,6 +22,7 @@ class Meter:
         throttled: requests that DynamoDB refused for throttling.
         bytes: bytes of bodies, sent and received.
         capacity: DynamoDB's ConsumedCapacity by table, summed.
+        hooks: who is told what happens in the call.
     """
 
     started_at: float
@@ -28,6 +31,7 @@ class Meter:
     throttled: int = 0
     bytes: int = 0
     capacity: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hooks: Sequence[Hook] = ()
 
     def consumed(self, capacity: Iterable[dict[str, Any]]) -> float:
         """Add what one answer says was consumed. Returns its capacity units."""

@@ -6,7 +6,13 @@ from enum import Enum
 
 from aiobatch.errors import ServiceError, Throttled, WireError
 
-__all__ = ["Outcome", "is_hot_key_range", "outcome_of", "says_key_schema_is_wrong"]
+__all__ = [
+    "Outcome",
+    "is_hot_key_range",
+    "outcome_of",
+    "says_key_schema_is_wrong",
+    "tables_throttled",
+]
 
 # Errors that one entry of a request can cause for all of it: the API reference of BatchWriteItem.
 _AN_ENTRYS_FAULT = frozenset(
@@ -40,6 +46,14 @@ def is_hot_key_range(error: Throttled) -> bool:
     return bool(reasons) and all(
         reason.endswith("KeyRangeThroughputExceeded") for reason in reasons
     )
+
+
+def tables_throttled(error: Exception) -> list[str]:
+    """The ARNs of the tables and indexes that a throttling was for, if DynamoDB names any."""
+    if not isinstance(error, Throttled):
+        return []
+    resources = [reason.get("resource") for reason in error.throttling_reasons]
+    return [resource for resource in resources if isinstance(resource, str)]
 
 
 def says_key_schema_is_wrong(error: ServiceError) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
-__all__ = ["Plan", "distinct", "strided"]
+__all__ = ["Plan", "TablesPlan", "by_table", "distinct", "strided"]
 
 
 def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[list[int], list[int]]:
@@ -48,8 +49,18 @@ def strided(count: int, size: int) -> Iterator[int]:
         yield from range(start, count, requests)
 
 
+def by_table(entries: Iterable[int], table_of: Sequence[int] | None) -> dict[int, list[int]]:
+    """Entries by the number of their table. ``table_of`` is None where there is one table."""
+    if table_of is None:
+        return {0: list(entries)}
+    groups: dict[int, list[int]] = {}
+    for entry in entries:
+        groups.setdefault(table_of[entry], []).append(entry)
+    return groups
+
+
 class Plan:
-    """The entries of one call that wait to be sent.
+    """The entries of one call and one table that wait to be sent.
 
     Args:
         order: all entries, in the order in which they shall leave.
@@ -80,6 +91,9 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self._fresh or self._leftovers or self._groups)
 
+    def __iter__(self) -> Iterator[int]:
+        return chain(*self._groups, self._leftovers, self._fresh)
+
     @property
     def fresh(self) -> int:
         """How many entries wait that were never sent."""
@@ -97,6 +111,11 @@ class Plan:
             return len(self._groups[0])
         return min(self._max_entries, len(self._leftovers) + len(self._fresh))
 
+    @property
+    def has_group(self) -> bool:
+        """Whether the next request must be one of its own: what a refused one was split into."""
+        return bool(self._groups)
+
     def cut(self, most: int | None = None) -> list[int]:
         """Take the entries of the next request: groups first, then leftovers, then fresh ones.
 
@@ -104,17 +123,30 @@ class Plan:
         """
         if self._groups:
             return self._groups.popleft()
+        taken, _ = self.take(most or self._max_entries, self._max_bytes)
+        return taken
+
+    def take(self, most: int, room: int, *, begun: bool = False) -> tuple[list[int], int]:
+        """Take entries into a request that has this much room.
+
+        Args:
+            most: take at most so many.
+            room: the bytes that are left in the request.
+            begun: whether other entries are in the request: then one that is too large stays.
+
+        Returns:
+            The entries and the room that is left.
+        """
         taken: list[int] = []
-        room = self._max_bytes
-        most = min(most or self._max_entries, self._max_entries)
+        most = min(most, self._max_entries)
         for waiting in (self._leftovers, self._fresh):
             while waiting and len(taken) < most:
                 size = self._sizes(waiting[0])
-                if taken and size > room:
-                    return taken
+                if size > room and (taken or begun):
+                    return taken, room
                 room -= size
                 taken.append(waiting.popleft())
-        return taken
+        return taken, room
 
     def add(self, entry: int) -> None:
         """One more entry, for a call that is fed while it runs."""
@@ -128,7 +160,12 @@ class Plan:
         """Send these again as two halves, each a request of its own, before all others."""
         middle = len(entries) // 2
         # Depth first: the entry at fault, or that there is none, is known after few requests.
-        self._groups.extendleft([list(entries[middle:]), list(entries[:middle])])
+        self.isolate(entries[middle:])
+        self.isolate(entries[:middle])
+
+    def isolate(self, entries: Sequence[int]) -> None:
+        """Send these again in a request of their own, before all others."""
+        self._groups.appendleft(list(entries))
 
     def shrink(self, max_entries: int) -> None:
         """From now on, send fewer entries a request: answers were cut at their largest size."""
@@ -143,3 +180,123 @@ class Plan:
         self._fresh.clear()
         self._leftovers.clear()
         self._groups.clear()
+
+
+class TablesPlan:
+    """The plans of a call's tables, whose entries fill requests together.
+
+    Args:
+        plans: one for each table, by its number.
+        table_of: the number of each entry's table; None where there is one table.
+        max_entries: how many entries a request may have, over all tables.
+        max_bytes: how many bytes the entries of a request may have together.
+
+    Attributes:
+        apart: tables that share no request until further notice.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        table_of: Sequence[int] | None,
+        *,
+        max_entries: int,
+        max_bytes: int,
+    ) -> None:
+        self.apart: set[int] = set()
+        self._plans = plans
+        self._table_of = table_of
+        self._max_entries = self._most_entries = max_entries
+        self._max_bytes = max_bytes
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._plans))
+
+    def __bool__(self) -> bool:
+        return any(self._plans)
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(*self._plans)
+
+    @property
+    def fresh(self) -> int:
+        """How many entries wait that were never sent."""
+        return sum(plan.fresh for plan in self._plans)
+
+    @property
+    def fills_a_request(self) -> bool:
+        """Whether nothing is gained by waiting for more entries: leftovers never wait for any."""
+        return any(plan.fills_a_request for plan in self._plans) or self.fresh >= self._max_entries
+
+    def next_size(self, table: int) -> int:
+        """How many entries of this table the next request has at most; 0: none of it waits."""
+        return self._plans[table].next_size
+
+    def cut(self, allowed: Callable[[int], int]) -> dict[int, list[int]]:
+        """Take the entries of the next request, by the number of their table.
+
+        Args:
+            allowed: how many entries of a table may leave now.
+
+        Returns:
+            Nothing, if none may. Tables take turns in being the first in a request.
+        """
+        count = len(self._plans)
+        request: dict[int, list[int]] = {}
+        most, room = self._max_entries, self._max_bytes
+        for step in range(count):
+            table = (self._turn + step) % count
+            plan = self._plans[table]
+            may_leave = min(most, allowed(table)) if plan else 0
+            if not may_leave:
+                continue
+            if plan.has_group or table in self.apart:
+                if request:
+                    continue
+                # A group is small enough for any request, and stays whole.
+                request[table] = plan.cut() if plan.has_group else plan.take(may_leave, room)[0]
+                break
+            taken, room = plan.take(may_leave, room, begun=bool(request))
+            most -= len(taken)
+            if taken:
+                request[table] = taken
+            if not most:
+                break
+        self._turn = (self._turn + 1) % count
+        return request
+
+    def add(self, entry: int) -> None:
+        """One more entry, for a call that is fed while it runs."""
+        self._plans[0 if self._table_of is None else self._table_of[entry]].add(entry)
+
+    def requeue(self, entries: Iterable[int]) -> None:
+        """Leftovers whose wait is over: they go ahead of what was never sent."""
+        for table, leftovers in by_table(entries, self._table_of).items():
+            self._plans[table].requeue(leftovers)
+
+    def split(self, entries: Sequence[int]) -> None:
+        """Send these again, each table alone; those of one table in two halves."""
+        groups = by_table(entries, self._table_of)
+        for table, group in groups.items():
+            if len(groups) > 1:
+                self._plans[table].isolate(group)
+            else:
+                self._plans[table].split(group)
+
+    def shrink(self, max_entries: int) -> None:
+        """From now on, send fewer entries a request: answers were cut at their largest size."""
+        self._max_entries = max(1, min(self._max_entries, max_entries))
+        for plan in self._plans:
+            plan.shrink(max_entries)
+
+    def widen(self) -> None:
+        """Undo a little of :meth:`shrink`: an answer was whole."""
+        self._max_entries = min(self._most_entries, self._max_entries + 1 + self._max_entries // 8)
+        for plan in self._plans:
+            plan.widen()
+
+    def clear(self) -> None:
+        """Send nothing more."""
+        for plan in self._plans:
+            plan.clear()

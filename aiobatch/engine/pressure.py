@@ -246,19 +246,36 @@ class Governor:
         self.pace = Pace()
         self.budget = UnitBudget(max_units) if max_units is not None else None
         self._turn = asyncio.Lock()
+        self._told: float | None = None
+
+    def rate_to_tell(self) -> float | None:
+        """The pace, if it fell or has grown by a tenth since it was last asked for here."""
+        rate, told = self.pace.rate, self._told
+        if rate is None or (told is not None and told <= rate < 1.1 * told):
+            return None
+        self._told = rate
+        return rate
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request may leave without asking: nothing was throttled, and no ceiling set."""
+        return self.pace.rate is None and self.budget is None
 
     async def admit(self, entries: int) -> float:
         """Wait until a request with so many entries may leave. Returns the units guessed for it."""
         loop = asyncio.get_running_loop()
-        if self.pace.rate is None and self.budget is None:
-            self.pace.spend(entries, loop.time())
-            return 0.0
+        if self.is_open:
+            return self.spend(entries, loop.time())
         async with self._turn:
             # The wait may change while it lasts: another throttling, another answer's units.
             while (wait := self._wait(loop.time())) > 0.0:  # noqa: ASYNC110
                 await asyncio.sleep(wait)
-            self.pace.spend(entries, loop.time())
-            return self.budget.spend(entries, loop.time()) if self.budget else 0.0
+            return self.spend(entries, loop.time())
+
+    def spend(self, entries: int, now: float) -> float:
+        """So many entries leave, in debt if need be. Returns the units guessed for them."""
+        self.pace.spend(entries, now)
+        return self.budget.spend(entries, now) if self.budget else 0.0
 
     def amend(self, admitted: int, leaving: int, guess: float) -> float:
         """A request of so many admitted entries leaves with others, perhaps with none.

@@ -2,24 +2,43 @@
 
 A body is a join of fragments that were encoded once, so a retry costs no encoding and can never
 alter an entry. An answer is settled entry by entry, so that the loop can be let go in between.
+
+A call may be about several tables. Its entries are numbered through: first those of the first
+table, then those of the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, Protocol
 
 import orjson
 
 from aiobatch import codec, limits
 from aiobatch.engine.ledger import Ledger
+from aiobatch.engine.plan import by_table
 from aiobatch.engine.pressure import Direction
+from aiobatch.engine.tables import TableNames
 
-__all__ = ["BatchGet", "BatchRequests", "BatchWrite", "Capacity", "Settled"]
+__all__ = [
+    "REQUEST_ITEMS",
+    "BatchGet",
+    "BatchRequests",
+    "BatchWrite",
+    "Capacity",
+    "GetPart",
+    "Settled",
+    "WritePart",
+]
 
 Capacity = Literal["NONE", "TOTAL", "INDEXES"]
 Numbers = Literal["native", "decimal", "strict"]
+
+REQUEST_ITEMS = b'{"RequestItems":{'
+"""How the body of every batch begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +50,39 @@ class Settled:
     capacity: list[dict[str, Any]]
 
 
+class Part(Protocol):
+    """What a call has to do with one table."""
+
+    @property
+    def table(self) -> str:
+        """The table's name or ARN, as the caller has it."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The key attributes."""
+        ...
+
+    @property
+    def teaches_names(self) -> bool:
+        """Whether DynamoDB checks these names, so that its consent confirms them."""
+        ...
+
+
 class BatchRequests(Protocol):
-    """One batch operation on one table, over the entries of one call."""
+    """One batch operation on one or more tables, over the entries of one call."""
 
     operation: str
-    table: str
     direction: Direction
     max_entries: int
-    names: Sequence[str]
-    teaches_names: bool
+    table_of: Sequence[int] | None
+    """The number of each entry's table; None where there is one table."""
+    tables: TableNames
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """One for each table, by its number."""
+        ...
 
     def size(self, entry: int) -> int:
         """The bytes that this entry takes in a request."""
@@ -60,16 +103,62 @@ class BatchRequests(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetPart:
+    """The keys that are read from one table.
+
+    Attributes:
+        table: its name or ARN.
+        fragments: the keys, encoded; distinct.
+        names: the key attributes.
+        projection: what to read of each item.
+        consistent_read: strongly consistent.
+        convert: makes of each item what the caller gets; what it refuses is left as it is.
+    """
+
+    table: str
+    fragments: Sequence[bytes]
+    names: Sequence[str]
+    projection: codec.Projection | None = None
+    consistent_read: bool = False
+    convert: Callable[[dict[str, Any]], Any] | None = None
+    teaches_names: bool = True
+
+
 class BatchGet:
-    """BatchGetItem on one table. ``items`` holds what was found, by entry."""
+    """BatchGetItem on one or more tables.
+
+    Args:
+        parts: one for each table.
+        numbers: how numbers are read.
+        capacity: the ReturnConsumedCapacity to ask for.
+
+    Attributes:
+        found: for each part, the item of each of its entries, or None.
+        refusals: for each part, why ``convert`` refused an item, by its place in ``found``.
+    """
 
     operation = "BatchGetItem"
     direction: Direction = "read"
     max_entries = limits.BATCH_GET_MAX_KEYS
-    teaches_names = True
 
-    def __init__(
-        self,
+    def __init__(self, parts: Sequence[GetPart], *, numbers: Numbers, capacity: Capacity) -> None:
+        self.parts = parts
+        self.table_of, self.tables, self._names, self._marks = _told_apart(
+            parts, [len(part.fragments) for part in parts]
+        )
+        self._fragments = _joined([part.fragments for part in parts])
+        self.found: list[list[Any]] = [[None] * len(part.fragments) for part in parts]
+        self.refusals: list[dict[int, Exception]] = [{} for _ in parts]
+        self._firsts = list(accumulate([len(part.fragments) for part in parts], initial=0))
+        self._numbers = numbers
+        self._heads = [orjson.dumps(part.table) + b':{"Keys":[' for part in parts]
+        self._tails = [b"]" + _options(part) + b"}" for part in parts]
+        self._end = b"}" + _wanting(capacity) + b"}"
+
+    @classmethod
+    def of_table(
+        cls,
         table: str,
         fragments: Sequence[bytes],
         names: Sequence[str],
@@ -78,48 +167,72 @@ class BatchGet:
         projection: codec.Projection | None,
         consistent_read: bool,
         capacity: Capacity,
-    ) -> None:
-        self.table = table
-        self.names = names
-        self.items: list[dict[str, Any] | None] = [None] * len(fragments)
-        self._fragments = fragments
-        self._numbers = numbers
-        self._added = projection.added if projection is not None else ()
-        options: dict[str, Any] = {}
-        if consistent_read:
-            options["ConsistentRead"] = True
-        if projection is not None:
-            options["ProjectionExpression"] = projection.expression
-            options["ExpressionAttributeNames"] = projection.names
-        self._head = b'{"RequestItems":{' + orjson.dumps(table) + b':{"Keys":['
-        self._tail = b"]" + _members(options) + b"}}" + _wanting(capacity) + b"}"
+        convert: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> BatchGet:
+        """The requests of a call on one table."""
+        part = GetPart(
+            table=table,
+            fragments=fragments,
+            names=names,
+            projection=projection,
+            consistent_read=consistent_read,
+            convert=convert,
+        )
+        return cls([part], numbers=numbers, capacity=capacity)
+
+    @property
+    def items(self) -> list[Any]:
+        """What was found, by entry, where there is one table."""
+        return self.found[0]
+
+    def __len__(self) -> int:
+        return len(self._fragments)
 
     def size(self, entry: int) -> int:
         """The bytes of the key and its comma."""
         return len(self._fragments[entry]) + 1
 
     def body(self, entries: Sequence[int]) -> bytes:
-        """The keys of these entries, with the projection and all other options."""
-        keys = b",".join([self._fragments[entry] for entry in entries])
-        return self._head + keys + self._tail
+        """The keys of these entries, with the projections and all other options."""
+        fragments = self._fragments
+        tables = [
+            self._heads[table]
+            + b",".join([fragments[entry] for entry in of_table])
+            + self._tails[table]
+            for table, of_table in by_table(entries, self.table_of).items()
+        ]
+        return REQUEST_ITEMS + b",".join(tables) + self._end
 
     def settle(
         self, body: bytes, entries: Sequence[int], ledger: Ledger
     ) -> Generator[None, None, Settled]:
         """Enter found, missing and leftover keys."""
-        answer = codec.read_answer(body, self.names, self._numbers)
+        answer = codec.read_answer(body, self._names, self._numbers)
         # A key's fragment is its identity.
-        asked = {self._fragments[entry]: entry for entry in entries}
+        asked = _by_identity(entries, self._fragments, self._marks, self.table_of)
         left = _leftovers(answer.left, asked)
         yield  # a large answer takes its time to parse alone
         ended = 0
+        table_of, table, at = self.table_of, 0, 0
+        part, found = self.parts[0], self.found[0]
         for identity, item in answer.items:
             entry = asked.pop(identity, None)
             if entry is None:
                 raise codec.Malformed("it has an item that was not asked for, or one twice")
-            for name in self._added:
-                item.pop(name, None)
-            self.items[entry] = item
+            at = entry
+            if table_of is not None:
+                table = table_of[entry]
+                part, found = self.parts[table], self.found[table]
+                at -= self._firsts[table]
+            if part.projection is not None:
+                for name in part.projection.added:
+                    item.pop(name, None)
+            found[at] = item
+            if part.convert is not None:
+                try:
+                    found[at] = part.convert(item)
+                except Exception as error:
+                    self.refusals[table][at] = error
             ledger.processed(entry)
             ended += 1
             yield
@@ -128,54 +241,152 @@ class BatchGet:
         return Settled(ended + len(asked), left, answer.capacity)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritePart:
+    """The puts and deletes on one table.
+
+    Attributes:
+        table: its name or ARN.
+        fragments: the items and keys, encoded.
+        identities: their keys, encoded; distinct.
+        deletes: which are deletes: True or False for all, or one after the other.
+        names: the key attributes.
+    """
+
+    table: str
+    fragments: Sequence[bytes]
+    identities: Sequence[bytes]
+    deletes: bool | Sequence[bool]
+    names: Sequence[str]
+
+    @property
+    def teaches_names(self) -> bool:
+        """DynamoDB checks the names in a key; in an item, others may be just attributes."""
+        return self.deletes is True
+
+
+_OPENINGS = (b'{"PutRequest":{"Item":', b'{"DeleteRequest":{"Key":')
+
+
 class BatchWrite:
-    """BatchWriteItem on one table, puts or deletes."""
+    """BatchWriteItem on one or more tables, puts and deletes mixed.
+
+    Args:
+        parts: one for each table.
+        capacity: the ReturnConsumedCapacity to ask for.
+    """
 
     operation = "BatchWriteItem"
     direction: Direction = "write"
     max_entries = limits.BATCH_WRITE_MAX_OPERATIONS
 
-    def __init__(
-        self,
+    def __init__(self, parts: Sequence[WritePart], *, capacity: Capacity) -> None:
+        self.parts = parts
+        self.table_of, self.tables, self._names, self._marks = _told_apart(
+            parts, [len(part.fragments) for part in parts]
+        )
+        self._fragments = _joined([part.fragments for part in parts])
+        self._identities = _joined([part.identities for part in parts])
+        self._deletes = b"".join(
+            bytes([part.deletes]) * len(part.fragments)
+            if isinstance(part.deletes, bool)
+            else bytes(part.deletes)
+            for part in parts
+        )
+        self._heads = [orjson.dumps(part.table) + b":[" for part in parts]
+        self._end = b"}" + _wanting(capacity) + b"}"
+
+    @classmethod
+    def of_table(
+        cls,
         table: str,
         fragments: Sequence[bytes],
         identities: Sequence[bytes],
         names: Sequence[str],
         *,
-        deletes: bool,
+        deletes: bool | Sequence[bool],
         capacity: Capacity,
-    ) -> None:
-        self.table = table
-        self.names = names
-        # DynamoDB checks the names in a key; in an item, others may be just attributes.
-        self.teaches_names = deletes
-        self._fragments = fragments
-        self._identities = identities
-        self._open = b'{"DeleteRequest":{"Key":' if deletes else b'{"PutRequest":{"Item":'
-        self._head = b'{"RequestItems":{' + orjson.dumps(table) + b":["
-        self._tail = b"]}" + _wanting(capacity) + b"}"
-        self._join = b"}}," + self._open
+    ) -> BatchWrite:
+        """The requests of a call on one table."""
+        part = WritePart(
+            table=table,
+            fragments=fragments,
+            identities=identities,
+            deletes=deletes,
+            names=names,
+        )
+        return cls([part], capacity=capacity)
+
+    def __len__(self) -> int:
+        return len(self._fragments)
 
     def size(self, entry: int) -> int:
         """The bytes of the item or key and of the operation around it."""
-        return len(self._fragments[entry]) + len(self._join)
+        return len(self._fragments[entry]) + len(_OPENINGS[1]) + 3
 
     def body(self, entries: Sequence[int]) -> bytes:
         """The operations of these entries."""
-        operations = self._join.join([self._fragments[entry] for entry in entries])
-        return self._head + self._open + operations + b"}}" + self._tail
+        # One join over all pieces: an item of 400 KB is copied once.
+        pieces = [REQUEST_ITEMS]
+        for table, of_table in by_table(entries, self.table_of).items():
+            pieces.append(self._heads[table])
+            for entry in of_table:
+                pieces += (_OPENINGS[self._deletes[entry]], self._fragments[entry], b"}},")
+            pieces[-1] = b"}}"
+            pieces.append(b"],")
+        pieces[-1] = b"]"
+        pieces.append(self._end)
+        return b"".join(pieces)
 
     def settle(
         self, body: bytes, entries: Sequence[int], ledger: Ledger
     ) -> Generator[None, None, Settled]:
         """Enter written and leftover entries."""
-        answer = codec.write_answer(body, self.names)
-        sent = {self._identities[entry]: entry for entry in entries}
+        answer = codec.write_answer(body, self._names)
+        sent = _by_identity(entries, self._identities, self._marks, self.table_of)
         left = _leftovers(answer.left, sent)
         for entry in sent.values():
             ledger.processed(entry)
         yield
         return Settled(len(sent), left, answer.capacity)
+
+
+def _told_apart(
+    parts: Sequence[Part], sizes: Sequence[int]
+) -> tuple[Sequence[int] | None, TableNames, codec.AnswerKeys, Sequence[bytes]]:
+    """What tells the entries of several tables apart, in requests and in answers."""
+    tables = TableNames([part.table for part in parts])
+    if len(parts) == 1:
+        # Whatever the answer calls the table, it is this one.
+        return None, tables, parts[0].names, (b"",)
+    table_of = array("H")
+    for number, size in enumerate(sizes):
+        table_of.extend([number] * size)
+    marks = [b"%d:" % number for number in range(len(parts))]
+
+    def find(name: str) -> tuple[bytes, Sequence[str]]:
+        number = tables.find(name)
+        if number is None:
+            raise codec.Malformed("it is about a table that the request did not name")
+        return marks[number], parts[number].names
+
+    return table_of, tables, find, marks
+
+
+def _joined(lists: Sequence[Sequence[bytes]]) -> Sequence[bytes]:
+    return lists[0] if len(lists) == 1 else [one for each in lists for one in each]
+
+
+def _by_identity(
+    entries: Sequence[int],
+    identities: Sequence[bytes],
+    marks: Sequence[bytes],
+    table_of: Sequence[int] | None,
+) -> dict[bytes, int]:
+    """Entries by their identity in an answer. Two tables may have items with equal keys."""
+    if table_of is None:
+        return {identities[entry]: entry for entry in entries}
+    return {marks[table_of[entry]] + identities[entry]: entry for entry in entries}
 
 
 def _leftovers(identities: Iterable[bytes], sent: dict[bytes, int]) -> list[int]:
@@ -189,8 +400,14 @@ def _leftovers(identities: Iterable[bytes], sent: dict[bytes, int]) -> list[int]
     return left
 
 
-def _members(options: dict[str, Any]) -> bytes:
-    return b"," + orjson.dumps(options)[1:-1] if options else b""
+def _options(part: GetPart) -> bytes:
+    members: dict[str, Any] = {}
+    if part.consistent_read:
+        members["ConsistentRead"] = True
+    if part.projection is not None:
+        members["ProjectionExpression"] = part.projection.expression
+        members["ExpressionAttributeNames"] = part.projection.names
+    return b"," + orjson.dumps(members)[1:-1] if members else b""
 
 
 def _wanting(capacity: Capacity) -> bytes:

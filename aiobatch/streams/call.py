@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from aiobatch.engine.call import BatchCall
+from aiobatch.engine.ledger import State
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.requests import BatchRequests
 from aiobatch.retry import Retry
@@ -56,6 +57,9 @@ class OpenCall(BatchCall):
         self._on_landed = on_landed
         self._added = 0
         self._hurried = 0
+        # What became of those whose places others have taken since.
+        self._replaced = Counter[State]()
+        self._was_fed = bytearray(places)
         self._added_at: deque[float] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -74,6 +78,19 @@ class OpenCall(BatchCall):
         return plan.fresh > 0 and (oldest < self._hurried or not self.is_open)
 
     @property
+    def entries(self) -> int:
+        """0: not known beforehand, for they come while it runs."""
+        return 0
+
+    def counts(self) -> Counter[State]:
+        """How many of the entries that it was fed with so far are in each state."""
+        counts = self._replaced.copy()
+        for place, was_fed in enumerate(self._was_fed):
+            if was_fed:
+                counts[self.ledger.state(place)] += 1
+        return counts
+
+    @property
     def only_waits_for_more(self) -> bool:
         """Whether nothing happens until more entries come or their time is over."""
         return not (self.in_flight or self.waiting)
@@ -89,6 +106,9 @@ class OpenCall(BatchCall):
         if self.only_waits_for_more and not self.plan:
             # A stream that has nothing to do does not stall.
             self.progressed_at = now
+        if self._was_fed[place]:
+            self._replaced[self.ledger.state(place)] += 1
+        self._was_fed[place] = True
         self.ledger.reopen(place, doubtful=doubtful)
         self.renew(place)
         self.plan.add(place)

@@ -183,7 +183,7 @@ class ItemStream(Stream):
         codec.encode_key(first, schema, serialize)
         self._schema = schema or KeySchema.from_key(first, serialize)
         expression, placeholders = self._projection
-        self._requests = BatchGet(
+        self._requests = BatchGet.of_table(
             self._table,
             self._fragments,
             self._schema.names,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiobatch.engine.requests import BatchWrite, Capacity
+from aiobatch.engine.requests import REQUEST_ITEMS, BatchWrite, Capacity, WritePart
 
 __all__ = ["MixedWrite", "delete_of", "put_of"]
 
@@ -39,7 +39,15 @@ class MixedWrite(BatchWrite):
         *,
         capacity: Capacity,
     ) -> None:
-        super().__init__(table, operations, identities, names, deletes=False, capacity=capacity)
+        part = WritePart(
+            table=table,
+            fragments=operations,
+            identities=identities,
+            # Each operation says itself which it is.
+            deletes=False,
+            names=names,
+        )
+        super().__init__([part], capacity=capacity)
 
     def size(self, entry: int) -> int:
         """The bytes of the operation and its comma."""
@@ -47,4 +55,5 @@ class MixedWrite(BatchWrite):
 
     def body(self, entries: Sequence[int]) -> bytes:
         """The operations of these entries."""
-        return self._head + b",".join([self._fragments[entry] for entry in entries]) + self._tail
+        operations = b",".join([self._fragments[entry] for entry in entries])
+        return REQUEST_ITEMS + self._heads[0] + operations + b"]" + self._end

@@ -111,7 +111,7 @@ class Stream:
         self._table = table_name
         self._direction = direction
         self._settings = settings
-        self._meter = Meter(0.0)
+        self._meter = Meter(0.0, hooks=access.hooks)
         self._clock: Callable[[], float] = lambda: 0.0
         self._engine: Dispatcher | None = None
         self._call: OpenCall | None = None

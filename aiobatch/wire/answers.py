@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,12 @@ _THROTTLING = frozenset(
         "ReplicatedWriteConflictException",
     }
 )
+# Why a transaction is cancelled that may succeed a moment later: it met another, or was throttled.
+# The API reference of TransactWriteItems.
+_PASSING = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"},
+)
+_CODES_IN_MESSAGE = re.compile(r"specific reasons \[([\w, ]+)\]")
 # The credentials had run out when DynamoDB looked: the next attempt signs with fresh ones.
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _DENIED = _EXPIRED | {
@@ -105,9 +112,26 @@ def error_from(
         return TableNotFound(code, text, **facts)
     if code in _DENIED:
         return AccessDenied(code, text, retryable=code in _EXPIRED, **facts)
+    if code == "TransactionCanceledException":
+        facts["cancellation_reasons"] = told = _cancellation_reasons(fields, text)
+        codes = {reason.get("Code") for reason in told} - {None, "None"}
+        # All or nothing: it is certain that nothing was written.
+        return ServiceError(code, text, retryable=bool(codes) and codes <= _PASSING, **facts)
+    if code == "TransactionInProgressException":
+        # An earlier attempt with the same token is still under way.
+        return ServiceError(code, text, retryable=True, ambiguous=True, **facts)
     if status >= 500:
         return ServiceError(code, text, retryable=True, ambiguous=True, **facts)
     return ServiceError(code, text, **facts)
+
+
+def _cancellation_reasons(fields: Mapping[str, Any], message: str) -> list[dict[str, Any]]:
+    reasons = fields.get("CancellationReasons")
+    if isinstance(reasons, list):
+        return [dict(reason) if isinstance(reason, dict) else {} for reason in reasons]
+    # Some servers have them in the message alone.
+    found = _CODES_IN_MESSAGE.search(message)
+    return [{"Code": code.strip()} for code in found[1].split(",")] if found else []
 
 
 def _code_of(fields: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:

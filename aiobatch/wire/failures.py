@@ -71,7 +71,7 @@ def error_of_aiobotocore(operation: str, failure: Exception) -> Exception:
         meta = failure.response.get("ResponseMetadata", {})
         body = orjson.dumps(
             {
-                **{k: v for k, v in failure.response.items() if k.endswith("hrottlingReasons")},
+                **{k: v for k, v in failure.response.items() if k.endswith("Reasons")},
                 "__type": fields.get("Code"),
                 "message": fields.get("Message", ""),
             }

@@ -24,6 +24,13 @@ _PARAMETERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "PutItem": lambda table: {"TableName": table, "Item": _KEY},
     "DeleteItem": lambda table: {"TableName": table, "Key": _KEY},
     "Query": lambda table: {"TableName": table},
+    "UpdateItem": lambda table: {"TableName": table, "Key": _KEY},
+    "TransactGetItems": lambda table: {
+        "TransactItems": [{"Get": {"TableName": table, "Key": _KEY}}],
+    },
+    "TransactWriteItems": lambda table: {
+        "TransactItems": [{"Delete": {"TableName": table, "Key": _KEY}}],
+    },
 }
 _METHODS: Mapping[str, str] = {
     "BatchGetItem": "batch_get_item",
@@ -33,6 +40,9 @@ _METHODS: Mapping[str, str] = {
     "PutItem": "put_item",
     "DeleteItem": "delete_item",
     "Query": "query",
+    "UpdateItem": "update_item",
+    "TransactGetItems": "transact_get_items",
+    "TransactWriteItems": "transact_write_items",
 }
 
 OPERATIONS = tuple(_METHODS)

@@ -42,6 +42,9 @@ class Quirk(enum.Enum):
     READ_ORDER_SHUFFLED = "answers a BatchGetItem in another order than the request's"
     TABLE_ARN_REFUSED = "knows tables by their names alone, not by their ARNs"
     NO_TRANSACTIONS = "knows neither TransactGetItems nor TransactWriteItems"
+    TRANSACTION_PROJECTIONS_IGNORED = "gives whole items where TransactGetItems has a projection"
+    TRANSACTION_READS_LIMITED = "takes at most 25 operations in a TransactGetItems"
+    TRANSACTION_TOKENS_IGNORED = "does a transaction again, given the token of one that it has done"
     NO_KEEP_ALIVE = "closes the connection after each answer, so no pooling is exercised"
 
 

@@ -51,7 +51,7 @@ def shared_session(_isolated_environment: None) -> AioSession:
 
 @pytest.fixture
 async def users(environment: dict[str, str], shared_session: AioSession) -> AsyncIterator[str]:
-    """The table `users`, with the keys `pk` and `sk`, and three users in it."""
+    """The table `users`, with the keys `pk` and `sk`, and three users in it; and `orders`."""
     async with shared_session.create_client("dynamodb") as raw:
         await raw.create_table(
             TableName="users",
@@ -65,10 +65,18 @@ async def users(environment: dict[str, str], shared_session: AioSession) -> Asyn
             ],
             BillingMode="PAY_PER_REQUEST",
         )
+        await raw.create_table(
+            TableName="orders",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         async with DynamoDB() as db:
             await db.batch_write_item(list(map(user, range(1, 4))), "users")
+            await db.batch_write_item([{"id": 7}, {"id": 8}], "orders")
         yield "users"
         await raw.delete_table(TableName="users")
+        await raw.delete_table(TableName="orders")
 
 
 def user(number: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def keys_of(count: int) -> list[bytes]:
 
 
 def get_call(table: str, count: int, retry: Retry | None = None) -> BatchCall:
-    requests = BatchGet(
+    requests = BatchGet.of_table(
         table,
         keys_of(count),
         ("pk",),
@@ -36,7 +36,7 @@ def put_call(table: str, count: int, retry: Retry | None = None) -> BatchCall:
 
 def write_call(table: str, count: int, retry: Retry | None, *, deletes: bool) -> BatchCall:
     keys = keys_of(count)
-    requests = BatchWrite(table, keys, keys, ("pk",), deletes=deletes, capacity="NONE")
+    requests = BatchWrite.of_table(table, keys, keys, ("pk",), deletes=deletes, capacity="NONE")
     return _call(requests, count, retry)
 
 

@@ -207,7 +207,7 @@ def test_no_answer_whatever_breaks_the_account(answer: Any, reads: bool) -> None
     keys = keys_of(4)
     requests: BatchGet | BatchWrite
     if reads:
-        requests = BatchGet(
+        requests = BatchGet.of_table(
             "t",
             keys,
             ("pk",),
@@ -217,7 +217,7 @@ def test_no_answer_whatever_breaks_the_account(answer: Any, reads: bool) -> None
             capacity="NONE",
         )
     else:
-        requests = BatchWrite("t", keys, keys, ("pk",), deletes=True, capacity="NONE")
+        requests = BatchWrite.of_table("t", keys, keys, ("pk",), deletes=True, capacity="NONE")
     ledger = Ledger(4, writes=not reads)
     ledger.depart(range(4))
     steps = requests.settle(orjson.dumps(answer), range(4), ledger)

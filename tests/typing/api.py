@@ -15,8 +15,11 @@ from aiobatch import (
     BatchTimeout,
     BatchWriter,
     BatchWriteResponse,
+    ConditionCheck,
     ConditionFailed,
+    Delete,
     DynamoDB,
+    Get,
     InvalidEntry,
     InvalidItem,
     Item,
@@ -25,14 +28,23 @@ from aiobatch import (
     Loader,
     LoaderStats,
     Metrics,
+    ModelMismatch,
     OrderedBatchGetResponse,
+    Put,
     ReadReport,
     RejectedEntry,
     Retry,
     ServiceError,
+    TablesGetResponse,
+    TablesWriteResponse,
+    TableWriteResponse,
+    TransactGetResponse,
+    TransactWriteResponse,
+    Update,
     WriteReport,
     WriteResponse,
 )
+from aiobatch.events import CallFinished, Event
 
 
 @dataclass
@@ -144,6 +156,82 @@ async def querying(db: DynamoDB) -> AsyncIterator[str]:
         )
     ]
     assert_type(listed, list[dict[str, Any]])
+
+
+def shout(item: dict[str, Any]) -> str:
+    return str(item).upper()
+
+
+async def typed(db: DynamoDB, flag: bool) -> None:
+    plain = await db.batch_get_item([{"pk": "a"}], "users", model=User)
+    assert_type(plain, BatchGetResponse[User])
+    assert_type(plain["Items"], list[User])
+    ordered = await db.batch_get_item([{"pk": "a"}], "users", ordered=True, model=User)
+    assert_type(ordered["Items"], list[User | None])
+    either = await db.batch_get_item([{"pk": "a"}], "users", ordered=flag, model=shout)
+    assert_type(either, BatchGetResponse[str] | OrderedBatchGetResponse[str])
+    one = await db.get({"pk": "a"}, "users", model=User)
+    assert_type(one, ItemResponse[User])
+    assert_type(one.get("Item"), User | None)
+    loud = await db.get({"pk": "a"}, "users", model=shout)
+    assert_type(loud, ItemResponse[str])
+    async for user in db.query(
+        "users", "pk = :pk", expression_attribute_values={":pk": "a"}, model=User
+    ):
+        assert_type(user, User)
+    modelled = await db.get({"pk": "a"}, "users", model=lambda item: item["n"] + 1)
+    assert_type(modelled, ItemResponse[Any])
+    # As they stand in the annotations of users who have no models.
+    answer: BatchGetResponse = await db.batch_get_item([], "users")
+    assert_type(answer["Items"], list[dict[str, Any]])
+
+
+async def several_tables(db: DynamoDB) -> None:
+    read = await db.batch_get(
+        {
+            "users": [{"pk": "a"}],
+            "orders": {"keys": [{"pk": "a"}], "consistent_read": True, "model": User},
+        },
+        timeout=1,
+    )
+    assert_type(read, TablesGetResponse)
+    assert_type(read["Tables"]["users"]["Items"], list[Any])
+    await db.batch_get(read["UnprocessedKeys"])
+    written = await db.batch_write({"users": [Put(User("a")), Delete({"pk": "b"})]})
+    assert_type(written, TablesWriteResponse)
+    assert_type(written["Tables"]["users"], TableWriteResponse)
+    await db.batch_write(written["UnprocessedItems"])
+    try:
+        await db.batch_get({})
+    except ModelMismatch as error:
+        assert_type(error.errors, dict[int, Exception])
+
+
+async def transacting(db: DynamoDB) -> None:
+    done = await db.transact_write_items(
+        [
+            Put(User("a"), "users", condition_expression="attribute_not_exists(pk)"),
+            Update({"pk": "b"}, "users", "REMOVE a"),
+            ConditionCheck({"pk": "c"}, "users", "attribute_exists(pk)"),
+            Delete({"pk": "d"}, "users"),
+        ],
+        client_request_token="once",
+    )
+    assert_type(done, TransactWriteResponse)
+    read = await db.transact_get_items([Get({"pk": "a"}, "users", model=User)])
+    assert_type(read, TransactGetResponse)
+    updated = await db.update({"pk": "a"}, "users", "REMOVE a", return_values="ALL_NEW")
+    assert_type(updated, WriteResponse)
+    await db.update({"pk": "a"}, "users", "ADD n :n", idempotent=True)
+
+
+def watching() -> None:
+    def watch(event: Event) -> None:
+        if isinstance(event, CallFinished):
+            assert_type(event.seconds, float)
+            assert_type(event.error_type, str | None)
+
+    DynamoDB(hooks=[watch, print])
 
 
 async def failing(db: DynamoDB) -> None:

@@ -3,7 +3,7 @@
 An `ignore` that hides no error is an error itself: `warn_unused_ignores` is a part of `--strict`.
 """
 
-from aiobatch import DynamoDB, Retry
+from aiobatch import DynamoDB, Get, Retry, Update
 
 
 def making() -> None:
@@ -48,8 +48,8 @@ async def writing(db: DynamoDB) -> None:
 
 
 async def single_items(db: DynamoDB) -> None:
-    await db.get({"pk": "a"})  # type: ignore[call-arg]
-    await db.get({"pk": "a"}, "users", ordered=True)  # type: ignore[call-arg]
+    await db.get({"pk": "a"})  # type: ignore[call-overload]
+    await db.get({"pk": "a"}, "users", ordered=True)  # type: ignore[call-overload]
     await db.save({"pk": "a"}, "users", True)  # type: ignore[call-arg]
     await db.save({"pk": "a"}, "users", return_values="ALL_NEW")  # type: ignore[arg-type]
     await db.delete({"pk": "a"}, "users", fail_if_exists=True)  # type: ignore[call-arg]
@@ -58,7 +58,7 @@ async def single_items(db: DynamoDB) -> None:
 async def querying(db: DynamoDB) -> None:
     values = {":pk": "a"}
     await db.query("users", "pk = :pk", expression_attribute_values=values)  # type: ignore[misc]
-    db.query("users", "pk = :pk")  # type: ignore[call-arg]
+    db.query("users", "pk = :pk")  # type: ignore[call-overload]
     for _ in db.query("users", "a", expression_attribute_values=values):  # type: ignore[attr-defined]
         pass
 
@@ -81,3 +81,13 @@ async def streaming(db: DynamoDB) -> None:
     await db.bulk_write([], "users", operation="update")  # type: ignore[arg-type]
     report = await db.bulk_write([], "users")
     print(report.missing)  # type: ignore[attr-defined]
+
+
+async def several_tables(db: DynamoDB) -> None:
+    await db.batch_write({"users": [{"pk": "a"}, 7]})  # type: ignore[list-item]
+    await db.batch_write({"users": [Get({"pk": "a"}, "users")]})  # type: ignore[list-item]
+    await db.transact_write_items([Get({"pk": "a"}, "users")])  # type: ignore[list-item]
+    await db.transact_get_items([{"pk": "a"}])  # type: ignore[list-item]
+    await db.update({"pk": "a"}, "users")  # type: ignore[call-arg]
+    Update({"pk": "a"}, "users")  # type: ignore[call-arg]
+    DynamoDB(hooks=[len])  # type: ignore[list-item]

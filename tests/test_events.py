@@ -1,0 +1,290 @@
+"""Events: what hooks are told, in which order, and that they can do no harm."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from aiobatch import BatchError, Delete, DynamoDB, Put, Retry, TableNotFound
+from aiobatch import events as module
+from aiobatch.events import (
+    CallFinished,
+    CallStarted,
+    Event,
+    LeftoversRequeued,
+    RateChanged,
+    RequestFailed,
+    RequestFinished,
+    RequestSent,
+    RequestThrottled,
+)
+from aiobatch.testing import FakeWire, Fault
+
+pytestmark = pytest.mark.looptime
+
+TABLES = {"users": ("pk",), "orders": ("pk",)}
+SECRET = "confidential"
+
+
+class Watch(list[Event]):
+    """A hook that keeps what it is told."""
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self if isinstance(event, kind)]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self]
+
+
+@pytest.fixture
+def wire() -> FakeWire:
+    return FakeWire(TABLES)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def client(wire: FakeWire, watch: Any, **settings: Any) -> DynamoDB:
+    return DynamoDB(wire=wire, hooks=[watch], key_names=TABLES, **settings)
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    return [{"pk": f"{SECRET}{n}", "v": SECRET} for n in range(count)]
+
+
+async def test_a_call_that_goes_well(wire: FakeWire, watch: Watch) -> None:
+    wire.always(Fault.latency(0.02))
+    async with client(wire, watch) as db:
+        answer = await db.batch_write_item(items(30), "users")
+    assert Counter(watch.kinds) == {
+        "CallStarted": 1,
+        "RequestSent": 2,
+        "RequestFinished": 2,
+        "CallFinished": 1,
+    }
+    assert isinstance(watch[0], CallStarted)
+    assert isinstance(watch[-1], CallFinished)
+    assert {(e.operation, e.tables) for e in watch} == {("BatchWriteItem", ("users",))}
+    assert len({event.call for event in watch}) == 1
+    assert watch[0].entries == watch[-1].entries == 30
+    sent, answered = watch.of(RequestSent), watch.of(RequestFinished)
+    assert {event.request for event in sent} == {event.request for event in answered}
+    assert sorted(event.entries for event in sent) == [5, 25]
+    assert all(event.seconds == pytest.approx(0.02, abs=1e-3) for event in answered)
+    end = watch[-1]
+    assert end.counts == {"processed": 30}
+    assert (end.error_type, end.request_id) == (None, None)
+    assert end.bytes == sum(event.bytes for event in [*sent, *answered])
+    assert end.bytes == answer["Metrics"]["bytes"]
+    assert end.requests == 2
+
+
+async def test_throttling_and_recovery(wire: FakeWire, watch: Watch) -> None:
+    wire.script([Fault.throttle()])
+    async with client(wire, watch) as db:
+        await db.batch_write_item(items(5), "users")
+        await asyncio.sleep(5)
+        await db.batch_write_item(items(500), "users")
+    assert watch.kinds[:6] == [
+        "CallStarted",
+        "RequestSent",
+        "RequestFailed",
+        "RequestThrottled",
+        "RateChanged",
+        "LeftoversRequeued",
+    ]
+    [failed] = watch.of(RequestFailed)
+    assert failed.error_type == "ProvisionedThroughputExceededException"
+    assert (failed.status, failed.entries) == (400, 5)
+    assert failed.request_id
+    [throttled] = watch.of(RequestThrottled)
+    assert throttled.throttled_tables == ("users",)
+    assert throttled.reasons == ("TableWriteProvisionedThroughputExceeded",)
+    [requeued] = watch.of(LeftoversRequeued)
+    assert (requeued.entries, requeued.delay, requeued.error_type) == (5, 0.1, None)
+    rates = [event.rate for event in watch.of(RateChanged)]
+    assert all(event.direction == "write" for event in watch.of(RateChanged))
+    # It fell once, and was told again when it had grown by a tenth.
+    assert rates == sorted(rates)
+    assert 1 < len(rates) < 50
+    first, second = watch.of(CallFinished)
+    assert (first.throttled, first.retries, first.requests) == (1, 5, 2)
+    assert (second.throttled, second.retries) == (0, 0)
+
+
+async def test_entries_left_over_by_an_answer(wire: FakeWire, watch: Watch) -> None:
+    wire.script([Fault.partial(0.4)])
+    async with client(wire, watch) as db:
+        await db.batch_write_item(items(10), "users")
+    [left] = watch.of(LeftoversRequeued)
+    assert (left.entries, left.error_type) == (4, None)
+    assert [event.left for event in watch.of(RequestFinished)] == [4, 0]
+
+
+async def test_a_call_that_fails(wire: FakeWire, watch: Watch) -> None:
+    async with client(wire, watch) as db:
+        with pytest.raises(BatchError):
+            await db.batch_get_item([{"pk": SECRET}], "nobody")
+    assert watch[-1].error_type == "ResourceNotFoundException"  # type: ignore[attr-defined]
+    assert watch[-1].counts == {"unprocessed": 1}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_type"),
+    [
+        (Fault.internal_error(), "InternalServerError"),
+        (Fault.truncated(), "WireError"),
+        (Fault.malformed("list"), "WireError"),
+    ],
+)
+async def test_requests_that_fail(
+    fault: Fault, error_type: str, wire: FakeWire, watch: Watch
+) -> None:
+    wire.script([fault])
+    async with client(wire, watch) as db:
+        await db.batch_get_item([{"pk": SECRET}], "users")
+    [failed] = watch.of(RequestFailed)
+    assert failed.error_type == error_type
+    assert [event.error_type for event in watch.of(LeftoversRequeued)] == [error_type]
+    # Each request ends once.
+    ends = Counter(e.request for e in watch if isinstance(e, RequestFinished | RequestFailed))
+    assert set(ends.values()) == {1}
+    assert len(ends) == len(watch.of(RequestSent)) == 2
+
+
+async def test_a_free_retry_is_a_request_of_its_own(wire: FakeWire, watch: Watch) -> None:
+    wire.script([Fault.hang_up_before()])
+    async with client(wire, watch) as db:
+        await db.get({"pk": SECRET}, "users")
+    assert watch.kinds == [
+        "CallStarted",
+        "RequestSent",
+        "RequestFailed",
+        "RequestSent",
+        "RequestFinished",
+        "CallFinished",
+    ]
+    assert watch[-1].requests == 2  # type: ignore[attr-defined]
+
+
+async def test_calls_on_one_item(wire: FakeWire, watch: Watch) -> None:
+    wire.script([Fault.throttle()], operation="PutItem")
+    async with client(wire, watch) as db:
+        await db.save({"pk": SECRET}, "users")
+        await db.delete({"pk": SECRET}, "users")
+        with pytest.raises(TableNotFound):
+            await db.get({"pk": SECRET}, "nobody")
+    ends = watch.of(CallFinished)
+    assert [event.operation for event in ends] == ["PutItem", "DeleteItem", "GetItem"]
+    assert [event.error_type for event in ends] == [None, None, "ResourceNotFoundException"]
+    assert [event.counts for event in ends] == [
+        {"processed": 1},
+        {"processed": 1},
+        {"unprocessed": 1},
+    ]
+    assert (ends[0].retries, ends[0].throttled) == (1, 1)
+    assert len(watch.of(LeftoversRequeued)) == len(watch.of(RateChanged)) == 1
+
+
+async def test_a_description_is_a_call_of_its_own(wire: FakeWire, watch: Watch) -> None:
+    async with DynamoDB(wire=wire, hooks=[watch]) as db:
+        answer = await db.batch_write_item(items(1), "users")
+    described, wrote = watch.of(CallFinished)
+    assert (described.operation, described.requests) == ("DescribeTable", 1)
+    assert (wrote.operation, wrote.requests) == ("BatchWriteItem", 1)
+    assert answer["Metrics"]["requests"] == 2
+
+
+async def test_several_tables(wire: FakeWire, watch: Watch) -> None:
+    async with client(wire, watch) as db:
+        await db.batch_write({"users": [Put({"pk": SECRET})], "orders": [Delete({"pk": SECRET})]})
+    assert {event.tables for event in watch} == {("users", "orders")}
+    assert watch[-1].counts == {"processed": 2}  # type: ignore[attr-defined]
+
+
+async def test_a_cancelled_call_is_finished(wire: FakeWire, watch: Watch) -> None:
+    wire.always(Fault.latency(1.0))
+    async with client(wire, watch) as db:
+        call = asyncio.create_task(db.batch_write_item(items(1), "users"))
+        await asyncio.sleep(0.5)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    assert watch[-1].error_type == "CancelledError"  # type: ignore[attr-defined]
+    assert watch[-1].counts == {"unknown": 1}  # type: ignore[attr-defined]
+    assert [event.error_type for event in watch.of(RequestFailed)] == ["CancelledError"]
+
+
+async def test_a_hook_that_raises_harms_nothing(
+    wire: FakeWire, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event: Event) -> None:
+        raise LookupError(SECRET)
+
+    db = DynamoDB(wire=wire, hooks=[broken, watch], key_names=TABLES)
+    async with db:
+        assert (await db.batch_write_item(items(30), "users"))["ProcessedCount"] == 30
+    assert len(watch) == 6
+    assert len(caplog.records) == 6
+    assert "broken raised LookupError at a CallStarted" in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_hooks_are_of_a_client_even_where_the_engine_is_shared(
+    wire: FakeWire, watch: Watch
+) -> None:
+    async with client(wire, watch), DynamoDB(wire=wire, key_names=TABLES) as other:
+        await other.batch_write_item(items(1), "users")
+    assert watch == []
+
+
+async def test_no_hook_means_no_event(wire: FakeWire, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_event(*_: Any, **__: Any) -> None:
+        raise AssertionError("an event was made for nobody")
+
+    for kind in vars(module).values():
+        if isinstance(kind, type) and issubclass(kind, Event):
+            monkeypatch.setattr(kind, "__init__", no_event)
+    wire.script([Fault.throttle(), Fault.partial(0.5), Fault.internal_error()])
+    async with DynamoDB(wire=wire, key_names=TABLES, retry=Retry(max_retries=20)) as db:
+        assert (await db.batch_write_item(items(100), "users"))["ProcessedCount"] == 100
+        await db.get({"pk": "a"}, "users")
+
+
+async def test_with_debug_events_are_logged_and_nothing_else_is(
+    wire: FakeWire, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.script([Fault.throttle(), Fault.partial(0.5), Fault.validation(SECRET), Fault.truncated()])
+    with caplog.at_level(logging.DEBUG, logger="aiobatch"):
+        async with DynamoDB(wire=wire, key_names=TABLES) as db:
+            await db.batch_write_item(items(40), "users")
+            await db.batch_get_item([{"pk": SECRET}], "users")
+    assert "CallFinished(call=" in caplog.text
+    assert "RequestThrottled(call=" in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_what_is_no_hook_is_refused(wire: FakeWire) -> None:
+    wrong: Any = "print"
+    with pytest.raises(TypeError, match="hooks must be callable"):
+        DynamoDB(wire=wire, hooks=[wrong])
+
+
+def test_events_are_frozen_and_hold_no_payload() -> None:
+    plain = {"int", "float", "str", "int | None", "str | None", "tuple[str, ...]"}
+    plain |= {'Literal["read", "write"]', "Literal['read', 'write']", "Mapping[str, int]"}
+    for name in module.__all__:
+        kind = getattr(module, name)
+        if name != "Hook":
+            assert {str(field.type) for field in fields(kind)} <= plain, name
+    event = CallStarted(call=1, operation="GetItem", tables=(), entries=1)
+    with pytest.raises(FrozenInstanceError):
+        event.entries = 2  # type: ignore[misc]
