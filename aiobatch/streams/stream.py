@@ -206,6 +206,8 @@ class Stream:
                 await self._raise_when_over()
             if not self._fold(identity, version):
                 self._place(identity, version, size)
+                if self._room.is_wanted:
+                    self._hurry_if_stuck()
                 return
         except BaseException:
             self._room.give(size)
@@ -241,8 +243,6 @@ class Stream:
     def _landed(self, places: Sequence[int]) -> None:
         """Requests are over: report what ended, and let the next entries take the places."""
         self._settle(places)
-        if self._room.is_wanted:
-            self._hurry_if_stuck()
 
     def _settle(self, places: Iterable[int]) -> None:
         assert self._call is not None

@@ -216,6 +216,38 @@ async def test_a_batch_that_nobody_waits_for_is_given_up(
     assert await users.load(key(1)) == item(1)
 
 
+async def test_nobody_joins_a_batch_that_is_given_up(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.latency(1.0))
+    users = db.loader("users", cache={})
+    first = asyncio.create_task(users.load(key(1)))
+    await asyncio.sleep(0.5)
+    first.cancel()
+    # This one comes when the first has left, and its batch has not ended yet.
+    second = asyncio.create_task(users.load(key(1)))
+    assert await second == item(1)
+    assert len(wire.requests) == 2
+
+
+async def test_an_error_that_comes_with_the_cancellation_is_not_logged(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    """The loop would complain of an exception that nobody retrieved."""
+    wire.always(Fault.access_denied())
+    users = db.loader("users")
+    load = asyncio.create_task(users.load(key(1)))
+    await asyncio.sleep(0)
+    [entry] = users._unsent.values()
+    [waiter] = entry.waiters
+    while not waiter.done():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert load.cancel()
+    del entry, waiter
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    del load
+    gc.collect()
+
+
 async def test_ten_thousand_random_cancellations(wire: FakeWire) -> None:
     """None is stuck, and no other caller is touched."""
     random = Random(5)
