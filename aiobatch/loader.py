@@ -323,7 +323,7 @@ class Loader:
     def _leave(self, entry: _Key, waiter: asyncio.Future[Loaded]) -> None:
         """A caller goes, with its answer or without."""
         if waiter.done() and not waiter.cancelled():
-            # Else an error would be lost, loudly, on a caller that was cancelled as it came.
+            # Else the loop would complain of an error that a cancelled load_many() never saw.
             waiter.exception()
             return
         waiter.cancel()

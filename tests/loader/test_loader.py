@@ -228,23 +228,20 @@ async def test_nobody_joins_a_batch_that_is_given_up(db: DynamoDB, wire: FakeWir
     assert len(wire.requests) == 2
 
 
-async def test_an_error_that_comes_with_the_cancellation_is_not_logged(
+async def test_an_error_that_nobody_waits_for_any_more_is_not_logged(
     db: DynamoDB, wire: FakeWire
 ) -> None:
     """The loop would complain of an exception that nobody retrieved."""
-    wire.always(Fault.access_denied())
+    wire.always(Fault.access_denied(), entry=is_key(120))
+    wire.always(Fault.silence(), entry=is_key(0))
     users = db.loader("users")
-    load = asyncio.create_task(users.load(key(1)))
-    await asyncio.sleep(0)
-    [entry] = users._unsent.values()
-    [waiter] = entry.waiters
-    while not waiter.done():  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    assert load.cancel()
-    del entry, waiter
+    many = asyncio.create_task(users.load_many([key(number) for number in range(150)]))
+    await asyncio.sleep(1.0)
+    assert users.stats.failed == 50
+    many.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await load
-    del load
+        await many
+    del many
     gc.collect()
 
 
