@@ -587,12 +587,11 @@ async def test_a_cancelled_block_leaves_nothing_behind(
     before = asyncio.all_tasks()
     task = asyncio.create_task(work())
     await asyncio.sleep(delay)
-    task.cancel()
-    if delay < 1.0:
+    if task.cancel():
         with pytest.raises(asyncio.CancelledError):
             await task
     else:
-        await asyncio.gather(task, return_exceptions=True)
+        await task
     sent = len(wire.requests)
     await asyncio.sleep(100)
     assert len(wire.requests) == sent
