@@ -6,6 +6,7 @@ PYTEST_ARGS ?=
 # Which backends the suite starts; the suite reads the same variable.
 AIOBATCH_TEST_BACKENDS ?=
 export AIOBATCH_TEST_BACKENDS
+FUZZ_SECONDS ?= 60
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,6 +15,9 @@ SHELL := /bin/bash
 
 DYNALITE := tests/backends/dynalite
 CODE := $(wildcard aiobatch tests examples benchmarks)
+
+NATIVE := $(wildcard native/*.toml native/Cargo.lock native/*.pyi native/src/*.rs)
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' native/Cargo.toml)
 
 # An empty list means all of them.
 WANTED := $(or $(strip $(AIOBATCH_TEST_BACKENDS)),moto ministack dynalite)
@@ -31,7 +35,7 @@ endef
 
 .PHONY: help
 help: ## Show this help
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports against an embedded server
@@ -40,6 +44,30 @@ demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports agai
 .PHONY: figures
 figures: .venv-demo/.installed ## Run the demo and put its figures into README.md
 	@.venv-demo/bin/python -m benchmarks.demo --write README.md </dev/null
+
+.PHONY: codec-figures
+codec-figures: .venv/.native ## Measure both codecs and put the figures into docs/design/codec-speed.md
+	@.venv/bin/python -m benchmarks.codec --write docs/design/codec-speed.md </dev/null
+
+.PHONY: bench
+bench: bench-installed ## Measure aiobatch beside its peers; figures, tables and plots into docs/
+	@.venv-bench/bin/python -m benchmarks.bench --plots docs/plots \
+	  --write docs/performance.md --write-if-asked README.md </dev/null
+
+.PHONY: bench-quick
+bench-quick: bench-installed ## The same in short, written to build/ alone
+	@.venv-bench/bin/python -m benchmarks.bench --plan quick --results build/bench-quick.json \
+	  --plots build/plots </dev/null
+
+# A peer that cannot be installed is told here and again in the report; the others are measured.
+PEERS := aiobotocore aioboto3 aiodynamo boto3-assist pydynox
+.PHONY: bench-installed
+bench-installed: .venv-bench/.installed
+	@for part in $(PEERS:%=.venv-bench-%/.installed) .venv-bench/.native \
+	    .venv-ministack/.installed $(DYNALITE)/node_modules/.installed; do \
+	  $(MAKE) --no-print-directory "$$part" </dev/null \
+	    || echo "WARNING: $$part could not be made: it will be missing from the figures" >&2; \
+	done
 
 .PHONY: test
 test: test-high test-low ## The whole suite, at both ends of the dependency range
@@ -53,6 +81,30 @@ test-high: $(BACKENDS) .venv/.installed ## The suite with the newest aiobotocore
 test-low: $(BACKENDS) .venv-low/.installed ## The suite with aioboto3 15.5 and aiobotocore 2.25
 	@echo "== suite, old end of the dependency range (.venv-low)"
 	@.venv-low/bin/python -m pytest $(PYTEST_ARGS) </dev/null
+
+.PHONY: throttled
+throttled: .venv/.installed ## How close a client comes to what throttled tables let through
+	@.venv/bin/python -m benchmarks.throttled </dev/null
+
+# SOAK_ITEMS and SOAK_SEEDS make it smaller or larger. One seed of 200,000 takes a minute or so.
+SOAK_ITEMS ?= 200000
+SOAK_SEEDS ?= 20
+.PHONY: soak
+soak: $(BACKENDS) .venv/.installed ## Loads through every fault at once, their accounts compared with the table
+	@.venv/bin/python -m tests.faults.command --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
+
+.PHONY: native
+native: .venv/.native ## Build the compiled codec (needs Rust) and install it into .venv
+	@.venv/bin/python -c 'from aiobatch.codec import CODEC; print("codec in use:", CODEC.name)'
+
+.PHONY: native-lint
+native-lint: check-rust ## Check the compiled codec's style and formatting
+	@cd native && cargo fmt --check
+	@cd native && cargo clippy --quiet --locked --release --all-targets -- -D warnings
+
+.PHONY: fuzz
+fuzz: .venv/.installed ## Damage answers and items for FUZZ_SECONDS (60), over every codec installed
+	@.venv/bin/python -m tests.codec.fuzz --seconds $(FUZZ_SECONDS) </dev/null
 
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
@@ -86,7 +138,8 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-ministack $(DYNALITE)/node_modules
+	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-ministack $(DYNALITE)/node_modules
+	@rm -rf native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
 	  -exec rm -rf {} + 2>/dev/null || true
@@ -108,16 +161,48 @@ check-node:
 	  echo "Install it, or leave dynalite out:" \
 	       "AIOBATCH_TEST_BACKENDS=moto,ministack make test" >&2; exit 1; }
 
+.PHONY: check-rust
+check-rust:
+	@command -v cargo >/dev/null || { \
+	  echo "error: the compiled codec needs Rust $(RUST) or later, and cargo was not found." \
+	       "Install it from https://rustup.rs, or go without: all of aiobatch works" \
+	       "with its plain Python codec." >&2; exit 1; }
+	@found=$$(rustc --version | cut -d' ' -f2); \
+	[ "$$(printf '%s\n' "$(RUST)" "$$found" | sort -V | head -1)" = "$(RUST)" ] || { \
+	  echo "error: the compiled codec needs Rust $(RUST) or later; this is $$found." \
+	       "Update it (rustup update), or go without: all of aiobatch works" \
+	       "with its plain Python codec." >&2; exit 1; }
+
 # Each is made again when what it is made from changes. The checks stand behind a `|`: they always
 # run, and never cause a reinstallation by themselves.
 .venv/.installed: pyproject.toml $(addprefix requirements/,high.txt high.lock.txt test.txt tools.txt) | check-python
 	$(call venv,.venv,-r requirements/high.txt -e .)
+
+.venv/.native: $(NATIVE) .venv/.installed | check-rust
+	@echo "building the compiled codec into .venv"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --force-reinstall ./native </dev/null
+	@touch $@
 
 .venv-low/.installed: pyproject.toml $(addprefix requirements/,low.txt low.lock.txt test.txt) | check-python
 	$(call venv,.venv-low,-r requirements/low.txt -e '.[aioboto3]')
 
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)
+
+.venv-bench/.installed: pyproject.toml $(addprefix requirements/,bench.txt demo.txt high.lock.txt) | check-python
+	$(call venv,.venv-bench,-r requirements/bench.txt -e .)
+
+.venv-bench-%/.installed: requirements/bench-%.txt requirements/high.lock.txt | check-python
+	$(call venv,$(@D),-r $<)
+
+# Without Rust the benchmarks do without it, and say so.
+.venv-bench/.native: .venv-bench/.installed $(wildcard native/*.toml native/Cargo.lock native/src/*.rs)
+	@test -f native/Cargo.toml || { echo "error: there is no native codec to build" >&2; exit 1; }
+	@echo "building the compiled codec into .venv-bench"
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --force-reinstall ./native </dev/null
+	@touch $@
 
 .venv-ministack/.installed: requirements/ministack.txt | check-python
 	$(call venv,.venv-ministack,-r requirements/ministack.txt)

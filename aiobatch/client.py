@@ -54,7 +54,7 @@ from aiobatch.streams.source import check_source
 from aiobatch.streams.stream import Settings
 from aiobatch.streams.writer import BatchWriter
 from aiobatch.wire.protocol import Request, Wire
-from aiobatch.wire.settings import ConnectionSettings
+from aiobatch.wire.settings import ConnectionSettings, WireKind
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -95,14 +95,20 @@ class DynamoDB:
             consume a second, on average.
         key_names: the key attributes by table, the partition key first. Puts need them; unnamed
             ones are learnt from DynamoDB.
-        wire: ``"auto"`` or ``"aiobotocore"``: requests go through an aiobotocore client. Or any
+        wire: what carries requests. ``"direct"`` is aiohttp with a signer of our own and the
+            credentials, endpoints, proxies and TLS settings that aiobotocore resolves; it is the
+            fastest. ``"aiobotocore"`` sends through a client of aiobotocore's with all its hooks.
+            ``"auto"`` takes the direct one where it honours every setting in force, else
+            aiobotocore's, and says why at level DEBUG of the logger ``aiobatch.wire``. Or any
             object with the methods of ``aiobatch.wire.protocol.Wire``, such as
             ``aiobatch.testing.FakeWire``; it stays the caller's and is not closed here.
         serialize: called with each value of a type that DynamoDB does not know; it returns one
             that it does.
 
     Raises:
-        ValueError: settings that contradict each other, with what to use instead.
+        ValueError: settings that contradict each other, with what to use instead; with
+            ``wire="direct"`` (some of it when the client opens) the setting that it does not
+            honour.
 
     Example::
 
@@ -130,7 +136,7 @@ class DynamoDB:
         max_read_units: float | None = None,
         max_write_units: float | None = None,
         key_names: Mapping[str, tuple[str, ...]] | None = None,
-        wire: Literal["auto", "aiobotocore"] | Wire = "auto",
+        wire: WireKind | Wire = "auto",
         serialize: Serialize | None = None,
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
@@ -139,8 +145,10 @@ class DynamoDB:
             raise ValueError("max_concurrency must be 1 or more")
         if numbers not in ("native", "decimal", "strict"):
             raise ValueError(f'numbers must be "native", "decimal" or "strict", not {numbers!r}')
-        if isinstance(wire, str) and wire not in ("auto", "aiobotocore"):
-            raise ValueError(f'wire must be "auto", "aiobotocore" or a Wire, not {wire!r}')
+        if isinstance(wire, str) and wire not in ("auto", "direct", "aiobotocore"):
+            raise ValueError(
+                f'wire must be "auto", "direct", "aiobotocore" or a Wire, not {wire!r}'
+            )
         for name, units in (
             ("max_read_units", max_read_units),
             ("max_write_units", max_write_units),
@@ -161,6 +169,7 @@ class DynamoDB:
                 session=session,
                 client=client,
                 wire=None if isinstance(wire, str) else wire,
+                kind=wire if isinstance(wire, str) else "auto",
             ),
             max_concurrency=max_concurrency,
             max_read_units=max_read_units,
@@ -340,7 +349,7 @@ class DynamoDB:
                 numbers=self._numbers,
                 projection=projection,
                 consistent_read=consistent_read,
-                capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read")),
+                capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("read")) or "NONE",
             )
             call = BatchCall(requests, len(account.positions), retry=retry, meter=meter)
             account.ledger, account.items = call.ledger, requests.items
@@ -424,7 +433,7 @@ class DynamoDB:
                 [encoded[position][1] for position in positions],
                 schema.names,
                 deletes=operation == "delete",
-                capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")),
+                capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")) or "NONE",
             )
             del encoded
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
@@ -723,17 +732,20 @@ class DynamoDB:
             engine = await self._engine()
             schema = self._known_schema(engine, table_name)
             fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            asked = _capacity_to_ask_for(capacity, engine.wants_capacity("read"))
             body = item_body(
                 table_name,
                 "Key",
                 fragment,
                 expressions,
-                {"ConsistentRead": consistent_read or None, "ReturnConsumedCapacity": capacity},
+                {"ConsistentRead": consistent_read or None, "ReturnConsumedCapacity": asked},
             )
-            answer = await self._single(engine, "GetItem", table_name, body, retry)
+            answer = await self._single(
+                engine, "GetItem", table_name, body, retry, self._shaping("Item", capacity)
+            )
             if schema is None:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
-            return self._shaped(answer, "Item")  # type: ignore[return-value]
+            return answer  # type: ignore[return-value]
 
     async def save(
         self,
@@ -795,15 +807,17 @@ class DynamoDB:
                     condition_expression, schema if fail_if_exists else None, expressions.names
                 ),
             )
+            asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
             body = item_body(
                 table_name,
                 "Item",
                 fragment,
                 expressions,
-                {"ReturnValues": return_values, "ReturnConsumedCapacity": capacity},
+                {"ReturnValues": return_values, "ReturnConsumedCapacity": asked},
             )
-            answer = await self._single(engine, "PutItem", table_name, body, retry)
-            return self._shaped(answer, "Attributes")  # type: ignore[return-value]
+            return await self._single(  # type: ignore[return-value]
+                engine, "PutItem", table_name, body, retry, self._shaping("Attributes", capacity)
+            )
 
     async def delete(
         self,
@@ -833,17 +847,20 @@ class DynamoDB:
             engine = await self._engine()
             schema = self._known_schema(engine, table_name)
             fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
             body = item_body(
                 table_name,
                 "Key",
                 fragment,
                 expressions,
-                {"ReturnValues": return_values, "ReturnConsumedCapacity": capacity},
+                {"ReturnValues": return_values, "ReturnConsumedCapacity": asked},
             )
-            answer = await self._single(engine, "DeleteItem", table_name, body, retry)
+            answer = await self._single(
+                engine, "DeleteItem", table_name, body, retry, self._shaping("Attributes", capacity)
+            )
             if schema is None:
                 engine.schemas.learn(table_name, KeySchema.from_key(key, self._serialize).names)
-            return self._shaped(answer, "Attributes")  # type: ignore[return-value]
+            return answer  # type: ignore[return-value]
 
     def query(
         self,
@@ -922,28 +939,28 @@ class DynamoDB:
         start: Any = None
         left = limit
         while True:
-            body = query_body(
-                table_name,
-                expressions,
-                {
-                    **options,
-                    "Limit": left if pages_by_limit else None,
-                    "ExclusiveStartKey": start,
-                },
-            )
             async with self._answering():
                 engine = await self._engine()
-                answer = await self._single(engine, "Query", table_name, body, retry)
-            items = answer.get("Items")
-            if not isinstance(items, list):
-                raise _malformed("Query", "it has no Items")
-            for attributes in items:
+                body = query_body(
+                    table_name,
+                    expressions,
+                    {
+                        **options,
+                        "Limit": left if pages_by_limit else None,
+                        "ExclusiveStartKey": start,
+                        "ReturnConsumedCapacity": _capacity_to_ask_for(
+                            None, engine.wants_capacity("read")
+                        ),
+                    },
+                )
+                page = await self._single(engine, "Query", table_name, body, retry, _page)
+            for attributes in page["Items"]:
                 yield self._decoded("Query", attributes)
                 if left is not None:
                     left -= 1
                     if left == 0:
                         return
-            start = answer.get("LastEvaluatedKey")
+            start = page.get("LastEvaluatedKey")
             if not start:
                 return
 
@@ -1115,14 +1132,17 @@ class DynamoDB:
             body = describe_body(table_name)
             request = Request("DescribeTable", table_name, body)
             try:
-                answer, _ = await engine.single(request, "read", retry=retry, meter=meter)
-                schema = KeySchema.from_description(answer.get("Table", {}))
+                schema, _ = await engine.single(
+                    request,
+                    None,
+                    lambda answer: KeySchema.from_description(answer.get("Table", {})),
+                    retry=retry,
+                    meter=meter,
+                )
             except AccessDenied as error:
                 if error.code not in ("AccessDeniedException", "AccessDenied", "NotAuthorized"):
                     raise
                 raise KeyNamesUnknown(table_name) from error
-            except codec.Malformed as error:
-                raise _malformed("DescribeTable", error.reason) from None
             engine.schemas.describe(table_name, schema)
             return schema
 
@@ -1133,8 +1153,9 @@ class DynamoDB:
         table_name: str,
         body: bytes,
         retry: Retry | None,
+        read: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> dict[str, Any]:
-        """Send one request that is no batch; its answer, with ``Metrics``."""
+        """Send one request that is no batch; what ``read`` makes of it, with ``Metrics``."""
         meter = self._meter()
         direction: Literal["read", "write"] = (
             "read" if operation in ("GetItem", "Query") else "write"
@@ -1142,7 +1163,7 @@ class DynamoDB:
         request = Request(operation, table_name, body)
         try:
             answer, _ = await engine.single(
-                request, direction, retry=retry or self._retry, meter=meter
+                request, direction, read, retry=retry or self._retry, meter=meter
             )
         except ServiceError as error:
             engine.forget_if_stale(table_name, error)
@@ -1157,14 +1178,19 @@ class DynamoDB:
         answer["Metrics"] = meter.as_answer(_now())
         return answer
 
-    def _shaped(self, answer: dict[str, Any], member: str) -> dict[str, Any]:
-        shaped: dict[str, Any] = {}
-        # Attributes that a projection leaves nothing of are an item, too: {}.
-        if answer.get(member) is not None:
-            shaped[member] = self._decoded(member, answer[member])
-        shaped["Metrics"] = answer["Metrics"]
-        if "ConsumedCapacity" in answer:
-            shaped["ConsumedCapacity"] = answer["ConsumedCapacity"]
+    def _shaping(
+        self, member: str, capacity: Capacity | None
+    ) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        def shaped(answer: dict[str, Any]) -> dict[str, Any]:
+            kept: dict[str, Any] = {}
+            # Attributes that a projection leaves nothing of are an item, too: {}.
+            if answer.get(member) is not None:
+                kept[member] = codec.decode_item(answer[member], self._numbers)
+            # A ceiling asks for it, too.
+            if capacity is not None and "ConsumedCapacity" in answer:
+                kept["ConsumedCapacity"] = answer["ConsumedCapacity"]
+            return kept
+
         return shaped
 
     def _decoded(self, operation: str, attributes: Any) -> Item:
@@ -1181,6 +1207,15 @@ _ANOTHER_LOOP = (
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _page(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer to a Query, once it is known to be one."""
+    if not isinstance(answer.get("Items"), list):
+        raise codec.Malformed("it has no Items")
+    if not isinstance(answer.get("LastEvaluatedKey"), dict | None):
+        raise codec.Malformed("its LastEvaluatedKey is not a key")
+    return answer
 
 
 def _malformed(operation: str, reason: str) -> WireError:
@@ -1213,9 +1248,9 @@ def _checked_capacity(capacity: Capacity | None) -> Capacity | None:
     return capacity
 
 
-def _capacity_to_ask_for(wanted: Capacity | None, needed: bool) -> Capacity:
+def _capacity_to_ask_for(wanted: Capacity | None, needed: bool) -> Capacity | None:
     if wanted in (None, "NONE"):
-        return "TOTAL" if needed else "NONE"
+        return "TOTAL" if needed else wanted
     return wanted
 
 

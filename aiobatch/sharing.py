@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from aiobatch.engine.dispatch import Dispatcher
-from aiobatch.wire.aiobotocore import AiobotocoreWire
+from aiobatch.wire.opening import open_wire
 from aiobatch.wire.protocol import Wire
 from aiobatch.wire.settings import ConnectionSettings
 
@@ -60,7 +60,7 @@ class _Shared:
                     settings = self.settings
                     wire = settings.connection.wire
                     if wire is None:
-                        wire = self._opened = await AiobotocoreWire.open(settings.connection)
+                        wire = self._opened = await open_wire(settings.connection)
                     self._dispatcher = Dispatcher(
                         wire,
                         max_concurrency=settings.max_concurrency,

@@ -11,7 +11,6 @@ import itertools
 import math
 import os
 import platform
-import re
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aiobatch import AiobatchError, DynamoDB
 from benchmarks.embedded import embedded_server, placeholder_credentials
 from benchmarks.latency import delayed
+from benchmarks.markdown import NoPlace, as_table, check_place, markers, write_into
 from benchmarks.progress import Progress
 from benchmarks.tables import own_region, own_table
 
@@ -36,7 +36,9 @@ TOO_HIGH = 10_000
 COMPARED = 100
 BATCH_RUNS = 5
 GUIDE = {"get 100": "35x", "write 100": "15x", "mixed 100": "13x"}
-BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
+PLACE = "demo"
+"""Of the figures, in a Markdown file."""
+BEGIN, END = markers(PLACE)
 
 Airport = dict[str, Any]
 
@@ -260,20 +262,6 @@ def comparison_table(rows: list[Compared]) -> list[str]:
     return as_table(table)
 
 
-def as_table(rows: list[list[str]]) -> list[str]:
-    """A Markdown table that reads well as plain text too."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [_row(row, widths) for row in rows]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [lines[0], _row(rule, widths), *lines[1:]]
-
-
-def _row(cells: list[str], widths: list[int]) -> str:
-    first = cells[0].ljust(widths[0])
-    rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-    return "| " + " | ".join([first, *rest]) + " |"
-
-
 def environment(server: str) -> str:
     """What the figures were measured with."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -282,27 +270,6 @@ def environment(server: str) -> str:
         f" Python {platform.python_version()}, {platform.system()} {platform.machine()},"
         f" {cpus} CPUs"
     )
-
-
-BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
-
-
-def check_markers(path: Path) -> None:
-    """Refuse a file that the figures cannot be put into: before a minute's work, not after."""
-    try:
-        count = len(BLOCK.findall(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise DemoFailed(f"{path} cannot be read: {error.strerror}") from error
-    if count != 1:
-        raise DemoFailed(f"{path} needs one pair of {BEGIN} and {END}, and has {count}")
-
-
-def write_into(path: Path, block: list[str]) -> None:
-    """Replace what stands between the markers of a Markdown file."""
-    check_markers(path)
-    body = "\n".join([BEGIN, *block, END])
-    text = BLOCK.sub(lambda _: body, path.read_text(encoding="utf-8"))
-    path.write_text(text, encoding="utf-8")
 
 
 # --------------------------------------------------------------------- the run
@@ -390,7 +357,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         if options.write is not None:
-            check_markers(options.write)
+            # Before a minute's work, not after.
+            check_place(options.write, PLACE)
         with contextlib.ExitStack() as stack:
             endpoint_url, server = options.endpoint_url, options.endpoint_url
             if endpoint_url is None:
@@ -400,12 +368,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 server = f"moto {version('moto')}"
             block = asyncio.run(run(endpoint_url, server, options))
         if options.write is not None:
-            write_into(options.write, block)
+            write_into(options.write, PLACE, block)
             print(f"The figures are in {options.write}.")
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
-    except (AiobatchError, BotoCoreError, ClientError, DemoFailed) as error:
+    except (AiobatchError, BotoCoreError, ClientError, DemoFailed, NoPlace) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"Done in {time.monotonic() - began:.0f} s.")

@@ -12,6 +12,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
+from aiobatch.codec import CODEC, implementations
 from tests.backends import Backend, BackendPool, BackendUnavailable, Selection, read_selection
 from tests.guards import LoopErrors, leaked_tasks, no_blocking_calls
 
@@ -39,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
         read_selection(os.environ)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
+    wanted = set(filter(None, os.environ.get("AIOBATCH_TEST_CODECS", "").split(",")))
+    missing = wanted - implementations().keys()
+    if missing:
+        raise pytest.UsageError(f"AIOBATCH_TEST_CODECS wants what is not there: {missing}")
 
 
 def pytest_report_header() -> list[str]:
@@ -47,7 +52,12 @@ def pytest_report_header() -> list[str]:
         for name in ("aiobotocore", "botocore", "aioboto3", "aiohttp", "orjson")
         if any(importlib.metadata.distributions(name=name))
     ]
-    return [f"runs with: {', '.join(found)}", read_selection(os.environ).describe()]
+    codecs = ", ".join(implementations())
+    return [
+        f"runs with: {', '.join(found)}",
+        f"codec: {CODEC.name} (there are: {codecs})",
+        read_selection(os.environ).describe(),
+    ]
 
 
 def _selection() -> Selection:

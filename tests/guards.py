@@ -24,6 +24,8 @@ def no_blocking_calls() -> Iterator[None]:
             function.can_block_in("botocore/loaders.py", _LOADING)
             function.can_block_in("botocore/configloader.py", {"raw_config_parse"})
             function.can_block_in("aiobotocore/session.py", {"_create_client"})
+            # A web identity's token file is read at each refresh, in either wire.
+            function.can_block_in("botocore/utils.py", {"__call__"})
             # Imports inside functions.
             function.can_block_in("<frozen importlib._bootstrap>", {"_find_and_load"})
     guard.activate()

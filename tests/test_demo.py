@@ -21,6 +21,7 @@ from aiobatch import DynamoDB
 from benchmarks import demo
 from benchmarks.embedded import embedded_server, placeholder_credentials
 from benchmarks.latency import _forward_late, delayed
+from benchmarks.markdown import write_into
 from benchmarks.progress import Progress
 from benchmarks.tables import own_table
 from tests.backends import Backend
@@ -390,8 +391,8 @@ def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
     block = demo.readme_block("moto 1.2", [step], [compared], "50 ms")
     path = tmp_path / "README.md"
     path.write_text(f"a\n{demo.BEGIN}\n\\1 old {demo.END}\nb\n", encoding="utf-8")
-    demo.write_into(path, block)
-    demo.write_into(path, block)  # and again: nothing piles up
+    write_into(path, demo.PLACE, block)
+    write_into(path, demo.PLACE, block)  # and again: nothing piles up
     text = path.read_text(encoding="utf-8")
     assert text == "\n".join(["a", demo.BEGIN, *block, demo.END, "b", ""])
     assert demo.steps_table([step])[2] in text

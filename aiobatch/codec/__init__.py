@@ -1,32 +1,34 @@
 """The codec: Python values to DynamoDB's JSON and back, key identity, projections, answers.
 
-Pure functions: no clock, loop or socket. The hot ones are re-exported from ``codec.python``; this
-is the place where a compiled twin would be chosen instead.
+Pure functions: no clock, loop or socket. The hot ones are those of ``codec.python``, or of its
+compiled twin where that is installed: ``codec.choice`` says which.
 """
 
 from __future__ import annotations
 
-from aiobatch.codec.answers import (
-    ReadAnswer,
-    WriteAnswer,
-    item_answer,
-    read_answer,
-    write_answer,
-)
+import os
+
+from aiobatch.codec.answers import ReadAnswer, WriteAnswer, item_answer, write_answer
+from aiobatch.codec.choice import Codec, choose, implementations
 from aiobatch.codec.items import Serialize
 from aiobatch.codec.keys import KeySchema
 from aiobatch.codec.numbers import Numbers
 from aiobatch.codec.projection import Projection, compile_projection
-from aiobatch.codec.python import (
-    decode_item,
-    encode_item,
-    encode_key,
-    encode_values,
-    identity_of,
-)
+from aiobatch.codec.python import identity_of
 from aiobatch.codec.refusal import Malformed, Refusal
 
+#: The codec of this process.
+CODEC = choose(os.environ)
+
+encode_item = CODEC.encode_item
+encode_key = CODEC.encode_key
+encode_values = CODEC.encode_values
+decode_item = CODEC.decode_item
+read_answer = CODEC.read_answer
+
 __all__ = [
+    "CODEC",
+    "Codec",
     "KeySchema",
     "Malformed",
     "Numbers",
@@ -41,6 +43,7 @@ __all__ = [
     "encode_key",
     "encode_values",
     "identity_of",
+    "implementations",
     "item_answer",
     "read_answer",
     "write_answer",

@@ -13,10 +13,17 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from aiobatch.codec.numbers import Numbers
-from aiobatch.codec.python import decode_item, identity_of
+from aiobatch.codec.python import decode_items, identity_of
 from aiobatch.codec.refusal import Malformed
 
-__all__ = ["ReadAnswer", "WriteAnswer", "item_answer", "read_answer", "write_answer"]
+__all__ = [
+    "ReadAnswer",
+    "WriteAnswer",
+    "found_items",
+    "item_answer",
+    "read_answer",
+    "write_answer",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +67,13 @@ def read_answer(body: bytes, names: Sequence[str], numbers: Numbers) -> ReadAnsw
         Malformed: it is not one; without ``Responses`` or ``UnprocessedKeys`` it is none.
     """
     answer = item_answer(body)
-    found = [item for table in _tables(answer, "Responses") for item in _entries(table)]
+    found = found_items(answer)
     left = [
         identity_of(key, names)
         for table in _tables(answer, "UnprocessedKeys")
         for key in _entries(_field(table, "Keys"))
     ]
-    return ReadAnswer(_decoded(found, names, numbers), left, _capacity(answer))
+    return ReadAnswer(decode_items(found, names, numbers), left, _capacity(answer))
 
 
 def write_answer(body: bytes, names: Sequence[str]) -> WriteAnswer:
@@ -88,6 +95,14 @@ def write_answer(body: bytes, names: Sequence[str]) -> WriteAnswer:
     return WriteAnswer(left, _capacity(answer))
 
 
+def found_items(answer: dict[str, Any]) -> list[Any]:
+    """Give the items in a BatchGetItem's answer, as they came, of all tables in turn.
+
+    Raises Malformed if it has no ``Responses``, or no list under a table.
+    """
+    return [item for table in _tables(answer, "Responses") for item in _entries(table)]
+
+
 def item_answer(body: bytes) -> dict[str, Any]:
     """Parse the answer of any other operation. Raises Malformed if it is not a JSON object."""
     try:
@@ -97,13 +112,6 @@ def item_answer(body: bytes) -> dict[str, Any]:
     if type(answer) is not dict:
         raise Malformed("it is not a JSON object")
     return answer
-
-
-def _decoded(
-    found: list[Any], names: Sequence[str], numbers: Numbers
-) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    for attributes in found:
-        yield identity_of(attributes, names), decode_item(attributes, numbers)
 
 
 def _tables(answer: dict[str, Any], name: str) -> list[Any]:

@@ -107,13 +107,15 @@ def check_key(key: Mapping[str, Mapping[str, Any]], schema: KeySchema | None) ->
         schema: what is known of the table, if anything.
     """
     long = []
+    types = None if schema is None else schema.types
     for name, typed in key.items():
-        [(tag, value)] = typed.items()
+        [tag] = typed
+        value = typed[tag]
         if tag not in _KINDS:
             raise Refusal("is a key attribute, which must be a string, a number or binary").under(
                 name
             )
-        wanted = tag if schema is None or schema.types is None else schema.types.get(name, tag)
+        wanted = tag if types is None else types.get(name, tag)
         if tag != wanted:
             raise Refusal(
                 f"is a key attribute that is {_KINDS[wanted]} in the table, and {_KINDS[tag]} here"
@@ -126,6 +128,8 @@ def check_key(key: Mapping[str, Mapping[str, Any]], schema: KeySchema | None) ->
                 raise _too_long(size, "partition", PARTITION_KEY_MAX_BYTES).under(name)
             if size > SORT_KEY_MAX_BYTES:
                 long.append((name, size))
+    if not long:
+        return
     # Long, and fine for a partition key. Where the roles are unknown, one of them may be that.
     if schema is not None and schema.ordered:
         for name, size in long:

@@ -11,7 +11,7 @@ has said no; a path is put together only while a refusal travels up.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -35,7 +35,14 @@ from aiobatch.codec.refusal import Malformed, Refusal
 from aiobatch.codec.size import item_size
 from aiobatch.limits import ATTRIBUTE_NAME_MAX_BYTES, ITEM_MAX_BYTES, NESTING_MAX_LEVELS
 
-__all__ = ["decode_item", "encode_item", "encode_key", "encode_values", "identity_of"]
+__all__ = [
+    "decode_item",
+    "decode_items",
+    "encode_item",
+    "encode_key",
+    "encode_values",
+    "identity_of",
+]
 
 # An AttributeValue as JSON has it: one type tag, one value.
 _Typed = dict[str, Any]
@@ -91,9 +98,10 @@ def encode_item(
         return fragment, b""
     key = {}
     for name in schema.in_order:
-        if name not in tree:
+        typed = tree.get(name)
+        if typed is None:
             raise Refusal("is a key attribute of the table, and missing").under(name)
-        key[name] = tree[name]
+        key[name] = typed
     check_key(key, schema)
     return fragment, dumps(key)
 
@@ -146,11 +154,16 @@ def _map(attributes: Mapping[Any, Any], serialize: Serialize | None, level: int)
     name = None
     try:
         for name, value in attributes.items():
+            # The commonest kinds stand here, for a call costs as much as what it would do.
             kind = type(value)
             if kind is str:
                 tree[name] = {"S": value}
             elif kind is int and -_INT_LIMIT < value < _INT_LIMIT:
                 tree[name] = {"N": str(value)}
+            elif kind is float:
+                tree[name] = {"N": float_text(value)}
+            elif kind is bool:
+                tree[name] = _TRUE if value else _FALSE
             else:
                 encode = _ENCODERS.get(kind, _other)
                 tree[name] = encode(value, serialize, level)
@@ -168,8 +181,12 @@ def _list(values: Iterable[Any], serialize: Serialize | None, level: int) -> lis
     tree: list[_Typed] = []
     try:
         for value in values:
-            encode = _ENCODERS.get(type(value), _other)
-            tree.append(encode(value, serialize, level))
+            kind = type(value)
+            if kind is str:
+                tree.append({"S": value})
+            else:
+                encode = _ENCODERS.get(kind, _other)
+                tree.append(encode(value, serialize, level))
     except Refusal as refusal:
         refusal.at(len(tree))
         raise
@@ -415,8 +432,12 @@ def identity_of(attributes: Any, names: Sequence[str]) -> bytes:
     Raises:
         Malformed: a key attribute is missing, or not a string, number or binary.
     """
+    return _identity_or_malformed(attributes, sorted(names))
+
+
+def _identity_or_malformed(attributes: Any, in_order: Sequence[str]) -> bytes:
     try:
-        return _identity(attributes, sorted(names))
+        return _identity(attributes, in_order)
     except (AttributeError, LookupError, TypeError, ValueError):
         pass  # raised outside: the error at hand may quote the content
     raise Malformed("an item or key in it lacks a key attribute, or has one of the wrong shape")
@@ -442,6 +463,8 @@ def _identity(attributes: Any, in_order: Sequence[str]) -> bytes:
 
 # --- Decoding ---
 
+_ReadNumber = Callable[[str], Number]
+
 
 def decode_item(attributes: Any, numbers: Numbers) -> dict[str, Any]:
     """Decode an item that the service sent.
@@ -459,9 +482,33 @@ def decode_item(attributes: Any, numbers: Numbers) -> dict[str, Any]:
         Malformed: it is not what DynamoDB says.
         ValueError: ``numbers`` is none of the three.
     """
+    return _decoded_or_malformed(attributes, _reader(numbers))
+
+
+def decode_items(
+    found: Iterable[Any], names: Sequence[str], numbers: Numbers
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Give identity and item, one after the other, of items that the service sent.
+
+    What ``identity_of()`` and ``decode_item()`` do, with what is common to all items done once.
+    """
+    number = _reader(numbers)
+    in_order = sorted(names)
+    for attributes in found:
+        yield (
+            _identity_or_malformed(attributes, in_order),
+            _decoded_or_malformed(attributes, number),
+        )
+
+
+def _reader(numbers: Numbers) -> _ReadNumber:
     number = NUMBERS.get(numbers)
     if number is None:
         raise ValueError(f"numbers must be 'native', 'decimal' or 'strict', not {numbers!r}")
+    return number
+
+
+def _decoded_or_malformed(attributes: Any, number: _ReadNumber) -> dict[str, Any]:
     try:
         return _decode_map(attributes, number, 1)
     except (AttributeError, LookupError, TypeError, ValueError):
@@ -469,14 +516,12 @@ def decode_item(attributes: Any, numbers: Numbers) -> dict[str, Any]:
     raise Malformed("an attribute value in it has not the shape of DynamoDB's")
 
 
-_ReadNumber = Callable[[str], Number]
-
-
 def _decode_map(attributes: Any, number: _ReadNumber, level: int) -> dict[str, Any]:
     if level > NESTING_MAX_LEVELS and attributes:
         raise Malformed("a value in it is nested deeper than DynamoDB stores")
     item: dict[str, Any] = {}
     for name, typed in attributes.items():
+        # The commonest kinds stand here, for a call costs as much as what it would do.
         [tag] = typed
         value = typed[tag]
         if tag == "S":
@@ -485,6 +530,8 @@ def _decode_map(attributes: Any, number: _ReadNumber, level: int) -> dict[str, A
             item[name] = value
         elif tag == "N":
             item[name] = number(value)
+        elif tag == "BOOL" and (value is True or value is False):
+            item[name] = value
         else:
             item[name] = _DECODERS[tag](value, number, level)
     return item
@@ -499,7 +546,10 @@ def _decode_list(elements: Any, number: _ReadNumber, level: int) -> list[Any]:
     for typed in elements:
         [tag] = typed
         value = typed[tag]
-        values.append(_DECODERS[tag](value, number, level))
+        if tag == "S" and type(value) is str:
+            values.append(value)
+        else:
+            values.append(_DECODERS[tag](value, number, level))
     return values
 
 

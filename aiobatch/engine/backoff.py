@@ -15,6 +15,7 @@ TICK = 0.010
 """Seconds. Leftovers of a call that are due within one tick leave together, in full requests."""
 
 _CLOCK_ERROR = 1e-6
+_TURNS_TO_SPARE = 64
 
 OwnerT = TypeVar("OwnerT")
 
@@ -27,13 +28,16 @@ class BackoffQueue(Generic[OwnerT]):
     """
 
     def __init__(self) -> None:
+        # Whose turn it is, by tick and then by who came first; a turn that is no longer waited for
+        # stays in the heap until it comes up.
         self._heap: list[tuple[int, int]] = []
-        self._waiting: dict[tuple[int, int], tuple[OwnerT, list[int]]] = {}
-        self._numbers: dict[int, int] = {}
+        self._waiting: dict[int, tuple[OwnerT, list[int]]] = {}
+        # By id: an owner that waits is kept alive by its turn, and one that does not is not here.
+        self._turns: dict[int, dict[int, int]] = {}
         self._count = count()
 
     def __bool__(self) -> bool:
-        return bool(self._heap)
+        return bool(self._waiting)
 
     def push(self, owner: OwnerT, entries: Iterable[int], due: float) -> None:
         """Let these entries of an owner wait until ``due``, rounded up to a whole tick."""
@@ -44,33 +48,37 @@ class BackoffQueue(Generic[OwnerT]):
             tick = math.ceil(due / TICK)
             if tick * TICK < due:
                 tick += 1
-        number = self._numbers.setdefault(id(owner), next(self._count))
-        slot = (tick, number)
-        if slot in self._waiting:
-            self._waiting[slot][1].extend(entries)
+        turns = self._turns.setdefault(id(owner), {})
+        if tick in turns:
+            self._waiting[turns[tick]][1].extend(entries)
             return
-        heapq.heappush(self._heap, slot)
-        self._waiting[slot] = (owner, list(entries))
+        turns[tick] = turn = next(self._count)
+        self._waiting[turn] = (owner, list(entries))
+        heapq.heappush(self._heap, (tick, turn))
 
     def next_due(self) -> float | None:
         """When the first owner is due, or None if nobody waits."""
+        while self._heap and self._heap[0][1] not in self._waiting:
+            heapq.heappop(self._heap)
         return self._heap[0][0] * TICK if self._heap else None
 
     def pop_due(self, now: float) -> Iterator[tuple[OwnerT, list[int]]]:
-        """Take out what is due by ``now``, the earliest first."""
-        while self._heap and self._heap[0][0] * TICK <= now:
-            yield self._waiting.pop(heapq.heappop(self._heap))
+        """Take out what is due by ``now``: the earliest tick first, in a tick who came first."""
+        while (due := self.next_due()) is not None and due <= now:
+            tick, turn = heapq.heappop(self._heap)
+            owner, entries = self._waiting.pop(turn)
+            turns = self._turns[id(owner)]
+            del turns[tick]
+            if not turns:
+                del self._turns[id(owner)]
+            yield owner, entries
 
     def drop(self, owner: OwnerT) -> None:
         """Forget an owner and all that it waits with."""
-        number = self._numbers.pop(id(owner), None)
-        if number is None:
-            return
-        gone = [slot for slot in self._waiting if slot[1] == number]
-        if gone:
-            for slot in gone:
-                del self._waiting[slot]
-            self._heap = list(self._waiting)
+        for turn in self._turns.pop(id(owner), {}).values():
+            del self._waiting[turn]
+        if len(self._heap) > 2 * len(self._waiting) + _TURNS_TO_SPARE:
+            self._heap = [slot for slot in self._heap if slot[1] in self._waiting]
             heapq.heapify(self._heap)
 
 

@@ -65,7 +65,8 @@ class BatchCall:
         self.fatal: Exception | None = None
         self.failure: Exception | None = None
         self.last_error: Exception | None = None
-        self._retries = array("H", bytes(2 * size))
+        self._retries = array("I", [0]) * size
+        self._had_leftovers = False
         self._lone_faults = Counter[str]()
         # One object for the backoff to know the call by.
         self.on_due = self._on_due
@@ -113,6 +114,7 @@ class BatchCall:
             The entries to send again, by the seconds that they must wait.
         """
         free = progress and self.retry.on_progress == "refund"
+        self._had_leftovers = True
         again: dict[float, list[int]] = {}
         for entry in entries:
             retry = self._retries[entry] + 1
@@ -120,11 +122,24 @@ class BatchCall:
             if (free or self.retry.allows(retry)) and not self._stalls(now + delay):
                 again.setdefault(delay, []).append(entry)
                 if not free:
-                    self._retries[entry] = min(retry, 0xFFFE)
+                    self._retries[entry] = retry
             else:
                 self.ledger.given_up(entry)
                 self.failure = self.failure or cause
         return again
+
+    def gives_up(self, now: float) -> bool:
+        """Whether the call has stalled: then what still waits to be sent is given up, too.
+
+        A table that lets nothing through has a slow pace, at which a long call would go on for
+        hours, since only what comes back is held to the limit.
+        """
+        if not (self.plan and self._had_leftovers and self._stalls(now)):
+            return False
+        while entries := self.plan.cut():
+            for entry in entries:
+                self.ledger.given_up(entry)
+        return True
 
     def renew(self, entry: int) -> None:
         """Something new takes the place of this entry, with a whole budget of its own."""

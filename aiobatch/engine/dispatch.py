@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
@@ -23,6 +23,8 @@ from aiobatch.retry import Retry
 from aiobatch.wire.protocol import Request, Wire
 
 __all__ = ["LOOP_SLICE", "Dispatcher"]
+
+AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("aiobatch.engine")
 
@@ -92,37 +94,45 @@ class Dispatcher:
     async def single(
         self,
         request: Request,
-        direction: Direction,
+        direction: Direction | None,
+        read: Callable[[dict[str, Any]], AnswerT],
         *,
         retry: Retry,
         meter: Meter,
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[AnswerT, bool]:
         """Send one request that is no batch, with the same pace, slots and retries.
 
+        Args:
+            request: what to send.
+            direction: whose pace it keeps; None for what takes none of the table's capacity.
+            read: what to make of the answer. Raises codec.Malformed if it is none.
+            retry: the budget.
+            meter: counts what it costs.
+
         Returns:
-            The answer, parsed, and whether an earlier attempt may have taken effect.
+            What ``read`` made of it, and whether an earlier attempt may have taken effect.
 
         Raises:
             ServiceError: DynamoDB refused it, or went on refusing it until the budget was spent.
                 ``error.ambiguous`` is then True also if an earlier attempt had no clear answer.
             WireError: there was no usable answer to the last attempt.
         """
-        governor = self.governor(request.table, direction)
+        governor = Governor() if direction is None else self.governor(request.table, direction)
         loop = asyncio.get_running_loop()
         began = loop.time()
         doubtful = False
         attempt = 1
         while True:
-            await governor.admit(1)
-            await self._slots.acquire()
+            guess = await self._turn(governor, 1)
             sent_at = loop.time()
             try:
                 body, doubt = await self._send(request, meter)
                 doubtful = doubtful or doubt
-                answer = _parsed(request, body)
+                answer, result = _read(request, body, read)
             except (ServiceError, WireError) as error:
                 outcome = outcome_of(error)
                 doubtful = doubtful or error.ambiguous
+                _refund(governor, guess, error)
                 if outcome is Outcome.REFUSED:
                     self._throttled(governor, error, meter, sent_at)
                 delay = retry.delay(attempt, self._draw())
@@ -139,7 +149,12 @@ class Dispatcher:
                     raise
             else:
                 governor.pace.passed(1, loop.time(), sent_at, whole=True)
-                return answer, doubtful
+                capacity = answer.get("ConsumedCapacity")
+                if isinstance(capacity, dict):
+                    units = meter.consumed([capacity])
+                    if governor.budget is not None:
+                        governor.budget.settle(guess, units)
+                return result, doubtful
             finally:
                 self._slots.release()
             await self.backoff.sleep(delay)
@@ -157,15 +172,19 @@ class Dispatcher:
 
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
         governor = self.governor(call.requests.table, call.requests.direction)
+        loop = asyncio.get_running_loop()
         while not call.is_over:
+            if call.gives_up(loop.time()):
+                continue
             if not call.can_send:
                 call.wake.clear()
                 await call.wake.wait()
                 continue
-            size = call.plan.next_size
-            guess = await governor.admit(size)
-            await self._slots.acquire()
-            entries = call.plan.cut()
+            size = min(call.plan.next_size, governor.pace.most or call.plan.next_size)
+            guess = await self._turn(governor, size)
+            entries = call.plan.cut(governor.pace.most)
+            # Other leftovers may have come back while it waited for a slot.
+            guess = governor.amend(size, len(entries), guess)
             if not entries:
                 # The call was stopped while it waited for its turn.
                 self._slots.release()
@@ -174,6 +193,16 @@ class Dispatcher:
             task = group.create_task(self._exchange(call, governor, entries, guess))
             # Not in the task itself: one that is cancelled before its first step runs no code.
             task.add_done_callback(partial(self._landed, call, entries))
+
+    async def _turn(self, governor: Governor, entries: int) -> float:
+        """Wait for the table's pace, then for a slot. Returns the units guessed for the request."""
+        guess = await governor.admit(entries)
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            governor.amend(entries, 0, guess)
+            raise
+        return guess
 
     def _landed(self, call: BatchCall, entries: list[int], _: asyncio.Task[None]) -> None:
         self._slots.release()
@@ -195,9 +224,9 @@ class Dispatcher:
                 settled = await self._settle(call, entries, body)
         except codec.Malformed as error:
             cause = WireError(f"malformed answer: {error.reason}", operation=requests.operation)
-            self._failed(call, governor, entries, cause, sent_at)
+            self._failed(call, governor, entries, cause, guess, sent_at)
         except (ServiceError, WireError) as error:
-            self._failed(call, governor, entries, error, sent_at)
+            self._failed(call, governor, entries, error, guess, sent_at)
         except Exception as error:
             # Not ours, such as an error in a hook of the caller's client: it ends the call.
             call.ledger.returned(self._pending(call, entries), doubtful=True)
@@ -233,8 +262,8 @@ class Dispatcher:
         requests = call.requests
         now = asyncio.get_running_loop().time()
         units = call.meter.consumed(settled.capacity)
-        if governor.budget is not None:
-            governor.budget.settle(guess, units if settled.capacity else guess, settled.ended)
+        if governor.budget is not None and settled.capacity:
+            governor.budget.settle(guess, units, settled.ended)
         cut_by_size = bool(
             settled.left and settled.ended and requests.direction == "read" and size >= _CUT_BY_SIZE
         )
@@ -260,10 +289,14 @@ class Dispatcher:
         governor: Governor,
         entries: Sequence[int],
         error: ServiceError | WireError,
+        guess: float,
         sent_at: float,
     ) -> None:
         left = self._pending(call, entries)
         outcome = outcome_of(error)
+        _refund(governor, guess, error)
+        if len(left) < len(entries):
+            call.progressed(asyncio.get_running_loop().time())
         call.ledger.returned(left, doubtful=error.ambiguous)
         call.last_error = error
         if outcome is Outcome.REFUSED:
@@ -334,9 +367,18 @@ class Dispatcher:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
 
 
-def _parsed(request: Request, body: bytes) -> dict[str, Any]:
+def _refund(governor: Governor, guess: float, error: ServiceError | WireError) -> None:
+    """What DynamoDB refused, or never saw, has consumed nothing."""
+    if governor.budget is not None and not error.ambiguous:
+        governor.budget.settle(guess, 0.0)
+
+
+def _read(
+    request: Request, body: bytes, read: Callable[[dict[str, Any]], AnswerT]
+) -> tuple[dict[str, Any], AnswerT]:
     try:
-        return codec.item_answer(body)
+        answer = codec.item_answer(body)
+        return answer, read(answer)
     except codec.Malformed as error:
         reason = f"malformed answer: {error.reason}"
     raise WireError(reason, operation=request.operation)

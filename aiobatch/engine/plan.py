@@ -97,14 +97,18 @@ class Plan:
             return len(self._groups[0])
         return min(self._max_entries, len(self._leftovers) + len(self._fresh))
 
-    def cut(self) -> list[int]:
-        """Take the entries of the next request: groups first, then leftovers, then fresh ones."""
+    def cut(self, most: int | None = None) -> list[int]:
+        """Take the entries of the next request: groups first, then leftovers, then fresh ones.
+
+        ``most``: no more than so many, where a slow table takes no full request. Groups stay whole.
+        """
         if self._groups:
             return self._groups.popleft()
         taken: list[int] = []
         room = self._max_bytes
+        most = min(most or self._max_entries, self._max_entries)
         for waiting in (self._leftovers, self._fresh):
-            while waiting and len(taken) < self._max_entries:
+            while waiting and len(taken) < most:
                 size = self._sizes(waiting[0])
                 if taken and size > room:
                     return taken

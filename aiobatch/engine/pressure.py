@@ -44,6 +44,10 @@ class Pace:
 
     WINDOW = 1.0
     """Seconds over which the entries that left and that went through are counted."""
+    ENTRIES = 4
+    """A slow pace is counted over longer: at least until so many entries may have left."""
+    SLICE = 0.25
+    """Seconds of the rate that one request may hold."""
     SHORTEST = 0.01
     """Seconds that a burst is taken to last at least, when it is counted."""
     KEPT = 0.95
@@ -54,10 +58,12 @@ class Pace:
     """Seconds of success until a rate that was lowered is back."""
     GROWTH = 0.02
     """Growth per second and second of success, past the rate that was refused."""
-    MINIMUM = 1.0
+    MINIMUM = 0.5
     """Entries per second below which the rate never falls."""
     SAVED = 0.02
     """Seconds of unused rate that may be saved up."""
+    DEBT = 5.0
+    """Seconds that no request makes the next one wait for longer."""
 
     def __init__(self) -> None:
         self._rate: float | None = None
@@ -68,13 +74,25 @@ class Pace:
         self._credited_at = 0.0
         self._grown_at = 0.0
         self._quiet_since = 0.0
-        self._left: _Window = _Window(self.WINDOW, self.SHORTEST)
-        self._through: _Window = _Window(self.WINDOW, self.SHORTEST)
+        self._gives_parts = False
+        self._left = _Window(self.SHORTEST)
+        self._through = _Window(self.SHORTEST)
 
     @property
     def rate(self) -> float | None:
         """Entries per second that may leave; None before the first throttling."""
         return self._rate
+
+    @property
+    def most(self) -> int | None:
+        """How many entries the next request should have at most; None: any number.
+
+        A slow table has hardly more to give than it earned in the last second. Full requests,
+        each in debt for many seconds, would see ever less go through, and slow down ever more.
+        """
+        if self._rate is None or not self._gives_parts:
+            return None
+        return max(1, int(self._rate * self.SLICE))
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may leave; a request may leave in debt."""
@@ -85,21 +103,27 @@ class Pace:
 
     def spend(self, entries: int, now: float) -> None:
         """A request with so many entries leaves."""
-        self._left.add(entries, now)
+        self._left.add(entries, now, self._window)
         if self._rate is not None:
             self._earn(now)
-            self._credit -= entries
+            self._credit = max(self._credit - entries, -self._rate * self.DEBT)
+
+    def take_back(self, entries: int) -> None:
+        """So many entries of a request stayed behind after all."""
+        if self._rate is not None:
+            self._credit += entries
 
     def passed(self, entries: int, now: float, sent_at: float, *, whole: bool) -> None:
         """Entries of a request that left at ``sent_at`` went through: all (``whole``) or some."""
-        self._through.add(entries, now)
+        self._through.add(entries, now, self._window)
+        self._gives_parts = self._gives_parts or not whole
         if self._rate is None:
             return
         if whole:
-            self._grow(self._rate, now)
+            self._grow(self._rate, entries, now)
         else:
             self._quiet_since = now
-            enough = max(self.PROBE * self._through.rate(now), self._rate / 2)
+            enough = max(self.PROBE * self._through.rate(now, self._window), self._rate / 2)
             if sent_at >= self._hold_until and enough < self._rate:
                 self._rate = enough
                 self._hold_until = now
@@ -110,19 +134,24 @@ class Pace:
         if sent_at < self._hold_until:
             # It left before the last decrease could show: one decrease a round trip.
             return
-        offered = self._left.rate(now)
+        offered = self._left.rate(now, self._window)
+        through = self._through.rate(now, self._window)
         tried = offered if self._rate is None else min(self._rate, offered)
-        lowered = max(self.KEPT * self._through.rate(now), tried / 2)
+        lowered = max(self.KEPT * through, tried / 2)
         self._earn(now)
         self._rate = max(self.MINIMUM, min(lowered, self.KEPT * tried))
-        self._refused_rate = max(self.MINIMUM, min(self._through.rate(now), tried))
+        self._refused_rate = max(self.MINIMUM, min(through, tried))
         self._recovery = max(0.0, self._refused_rate - self._rate) / self.RECOVERY
         self._hold_until = self._grown_at = self._quiet_since = now
-        self._credit = min(self._credit, 0.0)
+        self._credit = max(min(self._credit, 0.0), -self._rate * self.DEBT)
 
-    def _grow(self, rate: float, now: float) -> None:
+    @property
+    def _window(self) -> float:
+        return self.WINDOW if self._rate is None else max(self.WINDOW, self.ENTRIES / self._rate)
+
+    def _grow(self, rate: float, entries: int, now: float) -> None:
         # Growth is for time in which entries went through: a pause is no success.
-        span = min(now - self._grown_at, 0.1)
+        span = min(now - self._grown_at, max(0.1, entries / rate))
         if rate < self._refused_rate:
             self._rate = rate + self._recovery * span
         else:
@@ -138,26 +167,25 @@ class Pace:
 class _Window:
     """Events per second, over a sliding window."""
 
-    def __init__(self, seconds: float, shortest: float) -> None:
-        self._seconds = seconds
+    def __init__(self, shortest: float) -> None:
         self._shortest = shortest
         self._events: deque[tuple[float, int]] = deque()
         self._sum = 0
 
-    def add(self, count: int, now: float) -> None:
+    def add(self, count: int, now: float, seconds: float) -> None:
         self._events.append((now, count))
         self._sum += count
-        self._forget(now)
+        self._forget(now - seconds)
 
-    def rate(self, now: float) -> float:
+    def rate(self, now: float, seconds: float) -> float:
         """What happened since the oldest event in the window, by the second."""
-        self._forget(now)
+        self._forget(now - seconds)
         if not self._events:
             return 0.0
         return self._sum / max(self._shortest, now - self._events[0][0])
 
-    def _forget(self, now: float) -> None:
-        while self._events and self._events[0][0] < now - self._seconds:
+    def _forget(self, before: float) -> None:
+        while self._events and self._events[0][0] < before:
             self._sum -= self._events.popleft()[1]
 
 
@@ -186,8 +214,11 @@ class UnitBudget:
         self._credit -= guess
         return guess
 
-    def settle(self, guess: float, units: float, entries: int) -> None:
-        """DynamoDB told what a request with so many processed entries consumed."""
+    def settle(self, guess: float, units: float, entries: int = 0) -> None:
+        """A request consumed so many units.
+
+        ``entries``: how many entries it processed, if that teaches what an entry costs.
+        """
         self._credit += guess - units
         if entries:
             self._units_an_entry += 0.2 * (units / entries - self._units_an_entry)
@@ -228,6 +259,24 @@ class Governor:
                 await asyncio.sleep(wait)
             self.pace.spend(entries, loop.time())
             return self.budget.spend(entries, loop.time()) if self.budget else 0.0
+
+    def amend(self, admitted: int, leaving: int, guess: float) -> float:
+        """A request of so many admitted entries leaves with others, perhaps with none.
+
+        Returns:
+            The units guessed for it now.
+        """
+        if leaving == admitted:
+            return guess
+        now = asyncio.get_running_loop().time()
+        if leaving > admitted:
+            self.pace.spend(leaving - admitted, now)
+        else:
+            self.pace.take_back(admitted - leaving)
+        if self.budget is None:
+            return guess
+        self.budget.settle(guess, 0.0)
+        return self.budget.spend(leaving, now)
 
     def _wait(self, now: float) -> float:
         budget = self.budget.wait(now) if self.budget else 0.0

@@ -52,7 +52,7 @@ class BatchRequests(Protocol):
     def settle(
         self, body: bytes, entries: Sequence[int], ledger: Ledger
     ) -> Generator[None, None, Settled]:
-        """Enter an answer into the ledger, one entry a step.
+        """Enter an answer into the ledger, one entry a step at most.
 
         Raises:
             codec.Malformed: the answer is not one to this request. What was entered stays.
@@ -111,6 +111,7 @@ class BatchGet:
         # A key's fragment is its identity.
         asked = {self._fragments[entry]: entry for entry in entries}
         left = _leftovers(answer.left, asked)
+        yield  # a large answer takes its time to parse alone
         ended = 0
         for identity, item in answer.items:
             entry = asked.pop(identity, None)

@@ -118,13 +118,22 @@ class OpenCall(BatchCall):
         if not any(self.ledger.is_pending(entry) for entry in entries):
             self.plan.widen()
         if self._stalled and self.fatal is None:
-            # Whatever else is in hand would only wait for the same.
-            self.stop(
-                self.last_error
-                or TimeoutError(f"nothing went through for {self.retry.max_stall:g} s")
-            )
+            self._stop_stalled()
         self._forget_what_left()
         self._on_landed(entries)
+
+    def gives_up(self, now: float) -> bool:
+        """Whether the call has stalled: then it is over, with all that is in hand."""
+        if not (self.plan and self._had_leftovers and self._stalls(now)):
+            return False
+        self._stop_stalled()
+        return True
+
+    def _stop_stalled(self) -> None:
+        # Whatever else is in hand would only wait for the same.
+        self.stop(
+            self.last_error or TimeoutError(f"nothing went through for {self.retry.max_stall:g} s")
+        )
 
     def _stalls(self, until: float) -> bool:
         stalls = super()._stalls(until)

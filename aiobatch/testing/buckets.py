@@ -9,7 +9,7 @@ from aiobatch.codec.size import item_size
 from aiobatch.limits import READ_UNIT_BYTES, WRITE_UNIT_BYTES
 from aiobatch.testing.faults import Entry
 
-__all__ = ["Bucket", "Unit", "read_units", "write_units"]
+__all__ = ["Bucket", "Unit", "query_units", "read_units", "write_units"]
 
 Unit = Literal["entries", "units"]
 
@@ -21,7 +21,11 @@ def write_units(item: Mapping[str, Any]) -> float:
 
 def read_units(item: Mapping[str, Any] | None, *, consistent: bool) -> float:
     """The capacity units that reading an item consumes: one a 4 KB, half if not consistent."""
-    size = 0 if item is None else item_size(item)
+    return query_units(0 if item is None else item_size(item), consistent=consistent)
+
+
+def query_units(size: int, *, consistent: bool) -> float:
+    """The capacity units that reading so many bytes of neighbouring items consumes."""
     whole = max(1, -(-size // READ_UNIT_BYTES))
     return float(whole) if consistent else whole / 2
 

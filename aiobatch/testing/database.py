@@ -19,7 +19,7 @@ import orjson
 
 from aiobatch import limits
 from aiobatch.codec.size import item_size
-from aiobatch.testing.buckets import read_units, write_units
+from aiobatch.testing.buckets import query_units, read_units, write_units
 from aiobatch.testing.messages import arn_of, name_of
 
 __all__ = ["Database", "Refused", "Table", "TableKeys"]
@@ -299,7 +299,8 @@ class Database:
         }
         if page and (len(page) < len(chosen) or len(page) == content.get("Limit")):
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in table.types}
-        return answer
+        units = query_units(size, consistent=bool(content.get("ConsistentRead")))
+        return _told_one(answer, content, units)
 
 
 # ---------------------------------------------------------------------- shapes

@@ -36,7 +36,8 @@ Malformation = Literal[
     "twice",
     "contradiction",
 ]
-"""How an answer of a batch may be malformed:
+"""How an answer may be malformed; the first four, ``wrong_shape`` and ``unknown_type`` are for
+single items and queries, too:
 
 - ``not_json``, ``not_utf8``, ``empty_body``: its body is none of DynamoDB's; the checksum is right;
 - ``list``: JSON, but a list;
@@ -79,6 +80,10 @@ class ErrorAnswer:
     reasons_member: str = "ThrottlingReasons"
 
 
+_OF_ANY_ANSWER = frozenset(
+    {"not_json", "not_utf8", "empty_body", "list", "wrong_shape", "unknown_type", "wrong_checksum"}
+)
+
 _Altered = Malformation | Literal["wrong_checksum", "arn"]
 
 
@@ -114,7 +119,7 @@ class Fault:
     @property
     def needs_batch(self) -> bool:
         """Whether it only makes sense for a BatchGetItem or BatchWriteItem."""
-        altered = self.altered is not None and self.altered != "wrong_checksum"
+        altered = self.altered is not None and self.altered not in _OF_ANY_ANSWER
         return altered or self.share > 0 or self.refuses is not None
 
     # ------------------------------------------------------------------ nothing, and slowness
@@ -303,7 +308,11 @@ class Fault:
 
     @classmethod
     def malformed(cls, how: Malformation) -> Fault:
-        """The batch is executed; its answer, with status 200 and the right checksum, is none."""
+        """The request is executed; its answer, with status 200 and the right checksum, is none.
+
+        Args:
+            how: see :data:`Malformation`.
+        """
         if how not in get_args(Malformation):
             raise ValueError(f"how must be one of {', '.join(get_args(Malformation))}")
         return cls(name=f"malformed:{how}", altered=how)

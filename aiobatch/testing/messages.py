@@ -193,7 +193,7 @@ class Asked:
         return None
 
     def malformed(self, reply: Reply, how: Malformation) -> Reply:
-        """The answer to this batch, malformed."""
+        """The answer to this request, malformed."""
         match how:
             case "not_json":
                 return reply.with_body(b'{"Responses":{"t":[{"pk":')
@@ -207,7 +207,10 @@ class Asked:
                 return reply.with_body(b"{}")
             case _:
                 answer = orjson.loads(reply.body)
-                self._spoil(answer, how)
+                if self.is_batch:
+                    self._spoil(answer, how)
+                else:
+                    _spoil_one(answer, how)
                 return reply.with_body(orjson.dumps(answer))
 
     def _spoil(self, answer: dict[str, Any], how: Malformation) -> None:
@@ -273,6 +276,14 @@ def _as_left(entry: Entry, value: Mapping[str, Any]) -> Any:
         if entry.kind == "put"
         else {"DeleteRequest": {"Key": value}}
     ]
+
+
+def _spoil_one(answer: dict[str, Any], how: Malformation) -> None:
+    """An answer that is no batch's. Each operation looks at its own member."""
+    spoilt: Any = 7 if how == "wrong_shape" else {"aiobatch_spoilt": {"X": "1"}}
+    answer.update(
+        Item=spoilt, Attributes=spoilt, Items=7 if how == "wrong_shape" else [spoilt], Table=7
+    )
 
 
 def _strange(typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,8 @@ tells our calls from the caller's own calls on the same client, which are never 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import datetime
-import email.utils
 import io
 import logging
 import weakref
@@ -20,53 +18,28 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import botocore
 import orjson
-from aiobotocore.session import AioSession
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    SSLError,
-    SSOError,
-    TokenRetrievalError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
-from aiobatch.errors import AccessDenied, ServiceError, WireError
+from aiobatch.errors import ServiceError, WireError
 from aiobatch.wire.answers import body_of, error_from
+from aiobatch.wire.clock import ServiceClock
+from aiobatch.wire.failures import error_of_aiobotocore
 from aiobatch.wire.placeholders import method_of, placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiobatch.wire.protocol import Request
-    from aiobatch.wire.settings import ConnectionSettings
 
 __all__ = ["AiobotocoreWire"]
 
 _log = logging.getLogger("aiobatch.wire")
 
 _UNIQUE_ID = "aiobatch"
-_NO_CREDENTIALS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    TokenRetrievalError,
-    SSOError,
-)
 _LARGE_BODY = 1024 * 1024
-# SigV4 allows five minutes; a difference of less is not what a signature was refused for.
-_SKEW_THAT_MATTERS = 60.0
 
 
 @dataclass(slots=True)
@@ -163,13 +136,21 @@ _HANDLERS = (
 
 
 class AiobotocoreWire:
-    """Sends requests through an aiobotocore client. Make one with :meth:`open`."""
+    """Sends requests through an aiobotocore client.
+
+    Args:
+        client: the client, ours or the caller's.
+        stack: what to close with the wire; the client is in it if it is ours.
+        owned: whether it is ours.
+    """
 
     def __init__(self, client: Any, stack: AsyncExitStack, *, owned: bool) -> None:
         self._client = client
         self._stack = stack
         self._owned = owned
-        self._skew = 0.0
+        self._clock = ServiceClock()
+        if not owned:
+            _warn_of_retries(client)
         for event, handler in _HANDLERS:
             # Counted: several wires may share one client of the caller's.
             client.meta.events.register(
@@ -179,30 +160,6 @@ class AiobotocoreWire:
                 unique_id_uses_count=True,
             )
 
-    @classmethod
-    async def open(cls, settings: ConnectionSettings) -> AiobotocoreWire:
-        """Make a client as the settings say, or take the caller's.
-
-        Raises:
-            botocore.exceptions.BotoCoreError: what boto3 raises for the same settings, such as
-                ``NoRegionError`` or ``ProfileNotFound``.
-        """
-        stack = AsyncExitStack()
-        if settings.client is not None:
-            _warn_of_retries(settings.client)
-            return cls(settings.client, stack, owned=False)
-        session = settings.session
-        if session is None:
-            session = AioSession(profile=settings.profile_name)
-        # aioboto3's session has `client`, aiobotocore's `create_client`.
-        if hasattr(session, "create_client"):
-            await asyncio.to_thread(_warm_up, session)
-            opening = session.create_client("dynamodb", **settings.client_arguments())
-        else:
-            opening = session.client("dynamodb", **settings.client_arguments())
-        client = await stack.enter_async_context(opening)
-        return cls(client, stack, owned=True)
-
     @property
     def max_concurrency(self) -> int:
         """The size of the client's connection pool."""
@@ -211,7 +168,7 @@ class AiobotocoreWire:
     async def send(self, request: Request) -> bytes:
         """Send one request and return the bytes of its answer. See :class:`Wire`."""
         operation = request.operation
-        exchange = _Exchange(operation, request.body, self._owned, self._skew)
+        exchange = _Exchange(operation, request.body, self._owned, self._clock.skew)
         call = getattr(self._client, method_of(operation))
         token = _current.set(exchange)
         parsed: dict[str, Any] = {}
@@ -231,7 +188,7 @@ class AiobotocoreWire:
             if failure is None:
                 # A hook of the caller's (a stub, a cache) answered in place of the service.
                 return _unparse(parsed)
-            raise _error_without_answer(operation, failure) from failure
+            raise error_of_aiobotocore(operation, failure) from failure
         if exchange.status < 300:
             return body_of(operation, exchange.headers, exchange.answer)
         raise self._error_of(exchange) from None
@@ -249,87 +206,14 @@ class AiobotocoreWire:
 
     def _error_of(self, exchange: _Exchange) -> ServiceError | WireError:
         error = error_from(exchange.operation, exchange.status, exchange.headers, exchange.answer)
-        if isinstance(error, AccessDenied) and not error.retryable:
-            skew = _skew_told_by(exchange.headers)
-            if abs(skew) > _SKEW_THAT_MATTERS and abs(skew - exchange.skew) > _SKEW_THAT_MATTERS:
-                _log.debug("this machine's clock is off by %.0f s: signing by DynamoDB's", skew)
-                self._skew = skew
-                error.retryable = True
+        self._clock.learn_from(error, exchange.headers, exchange.skew)
         return error
-
-
-def _skew_told_by(headers: Mapping[str, str]) -> float:
-    """Seconds that the service's clock is ahead of ours, or 0.0 if it did not tell."""
-    try:
-        told = email.utils.parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
-        return 0.0
-    if told.tzinfo is None:
-        told = told.replace(tzinfo=datetime.UTC)
-    return (told - datetime.datetime.now(datetime.UTC)).total_seconds()
-
-
-def _error_without_answer(operation: str, failure: Exception) -> Exception:
-    """What a failure inside the client means to the engine."""
-    if isinstance(failure, ClientError):
-        fields = failure.response.get("Error", {})
-        meta = failure.response.get("ResponseMetadata", {})
-        body = orjson.dumps(
-            {
-                **{k: v for k, v in failure.response.items() if k.endswith("hrottlingReasons")},
-                "__type": fields.get("Code"),
-                "message": fields.get("Message", ""),
-            }
-        )
-        headers = {"x-amzn-requestid": meta["RequestId"]} if meta.get("RequestId") else {}
-        return error_from(operation, meta.get("HTTPStatusCode", 400), headers, body)
-    if isinstance(failure, _NO_CREDENTIALS):
-        return AccessDenied(
-            type(failure).__name__,
-            str(failure),
-            operation=operation,
-            status=0,
-            retryable=False,
-        )
-    source = getattr(failure, "kwargs", {}).get("error")
-    if isinstance(failure, EndpointConnectionError):
-        # aiohttp names a reset in the middle of an exchange like a failure to connect.
-        unsent = isinstance(source, aiohttp.ClientConnectorError | OSError) and not isinstance(
-            source, aiohttp.ClientOSError | ConnectionResetError
-        )
-        unsent = unsent or isinstance(source, aiohttp.ClientConnectorError)
-        reason = "could not connect" if unsent else "the connection was reset"
-        return WireError(reason, operation=operation, sent=not unsent, disconnected=not unsent)
-    if isinstance(failure, ConnectTimeoutError | ProxyConnectionError | SSLError):
-        return WireError(
-            f"could not connect ({type(failure).__name__})",
-            operation=operation,
-            sent=False,
-        )
-    if isinstance(failure, ReadTimeoutError):
-        return WireError("no answer within the read timeout", operation=operation)
-    if isinstance(failure, ConnectionClosedError):
-        silent = isinstance(source, aiohttp.ServerDisconnectedError)
-        reason = "the connection was closed " + ("without an answer" if silent else "in the answer")
-        return WireError(reason, operation=operation, disconnected=silent)
-    if isinstance(failure, HTTPClientError):
-        return WireError(f"the exchange failed ({type(source).__name__})", operation=operation)
-    return failure
 
 
 def _unparse(parsed: dict[str, Any]) -> bytes:
     """An answer that a hook gave as botocore's dict, back in DynamoDB's JSON."""
     answer = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
     return orjson.dumps(answer, default=lambda value: base64.b64encode(value).decode())
-
-
-def _warm_up(session: Any) -> None:
-    """Read botocore's data files for DynamoDB in a thread: parsing them takes tens of ms."""
-    loader = session.get_component("data_loader")
-    for name in ("service-2", "endpoint-rule-set-1"):
-        loader.load_service_model("dynamodb", name)
-    for name in ("endpoints", "partitions", "sdk-default-configuration"):
-        loader.load_data(name)
 
 
 _warned_of: weakref.WeakSet[Any] = weakref.WeakSet()

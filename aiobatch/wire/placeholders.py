@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["method_of", "placeholder"]
+__all__ = ["OPERATIONS", "method_of", "placeholder"]
 
 _VALUE = {"S": "-"}
 _KEY = {"-": _VALUE}
@@ -34,6 +34,8 @@ _METHODS: Mapping[str, str] = {
     "DeleteItem": "delete_item",
     "Query": "query",
 }
+
+OPERATIONS = tuple(_METHODS)
 
 
 def placeholder(operation: str, table: str) -> dict[str, Any]:

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
 from botocore.session import Session
 
+from aiobatch.wire.choice import default_config_of, options_of, reason_in_settings
+
 if TYPE_CHECKING:
     from aiobatch.wire.protocol import Wire
 
-__all__ = ["ConnectionSettings"]
+__all__ = ["ConnectionSettings", "WireKind"]
+
+WireKind = Literal["auto", "direct", "aiobotocore"]
 
 CONNECT_TIMEOUT = 3.0
 READ_TIMEOUT = 10.0
+# DynamoDB closes connections that were idle for 5 to 7 s, and so does dynalite; aiobotocore reuses
+# them for 12. A request that meets the closing is in doubt, so they are given up before.
+KEEPALIVE_TIMEOUT = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class ConnectionSettings:
     """What ``DynamoDB(...)`` was told about the connection. ``None`` means what boto3 means by it.
+
+    ``wire`` is one of the caller's own, ``kind`` which of ours to take.
 
     Raises:
         ValueError: two settings that contradict each other, with what to use instead.
@@ -40,12 +49,13 @@ class ConnectionSettings:
     session: Any = None
     client: Any = None
     wire: Wire | None = None
+    kind: WireKind = "auto"
 
     def __post_init__(self) -> None:
         given = [
             field.name
             for field in fields(self)
-            if field.name != "max_concurrency" and self._is_set(field.name)
+            if field.name not in ("max_concurrency", "kind") and self._is_set(field.name)
         ]
         for whole in ("wire", "client"):
             others = [name for name in given if name != whole]
@@ -67,7 +77,7 @@ class ConnectionSettings:
             )
         if self.config is not None and not isinstance(self.config, Config):
             raise ValueError("config= takes a botocore Config")
-        options = _options_of(self.config)
+        options = options_of(self.config)
         if options.get("retries") is not None:
             raise ValueError(
                 "config.retries would retry inside each retry: use retry=Retry(...) of aiobatch"
@@ -79,23 +89,28 @@ class ConnectionSettings:
                 f" max_concurrency={self.max_concurrency}: requests would queue for a connection."
                 " Raise the one or lower the other"
             )
+        if self.kind == "direct":
+            reason = reason_in_settings(self)
+            if reason is not None:
+                raise ValueError(f'wire="direct" cannot be taken: {reason}. Use wire="auto"')
 
     def _is_set(self, name: str) -> bool:
         return getattr(self, name) is not None
 
     def client_arguments(self) -> dict[str, Any]:
         """The keyword arguments for ``create_client``: the caller's, with one attempt a request."""
-        options = _options_of(self.config)
-        ours: dict[str, Any] = {"retries": {"total_max_attempts": 1, "mode": "standard"}}
-        if "max_pool_connections" not in options:
-            ours["max_pool_connections"] = self.max_concurrency
-        if "connect_timeout" not in options:
-            ours["connect_timeout"] = CONNECT_TIMEOUT
-        if "read_timeout" not in options:
-            ours["read_timeout"] = READ_TIMEOUT
-        config: Config = AioConfig(**ours)
-        if self.config is not None:
-            config = self.config.merge(config)
+        options = options_of(self.config)
+        options["retries"] = {"total_max_attempts": 1, "mode": "standard"}
+        options.setdefault("max_pool_connections", self.max_concurrency)
+        options.setdefault("connect_timeout", CONNECT_TIMEOUT)
+        options.setdefault("read_timeout", READ_TIMEOUT)
+        # A session's own default would be merged with ours, and of these the one lost.
+        if default_config_of(self.session) is None:
+            options["connector_args"] = {
+                "keepalive_timeout": KEEPALIVE_TIMEOUT,
+                **options.get("connector_args", {}),
+            }
+        config: Config = AioConfig(**options)
         arguments: dict[str, Any] = {"config": config}
         for name in (
             "region_name",
@@ -115,10 +130,9 @@ class ConnectionSettings:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "config":
-                values.append(repr(sorted(_options_of(value).items())))
-                # aiobotocore 2 keeps its own options apart from botocore's.
-                values.append(repr(getattr(value, "connector_args", None)))
-                values.append(getattr(value, "http_session_cls", None))
+                options = options_of(value)
+                values.append(options.pop("http_session_cls", None))
+                values.append(repr(sorted(options.items())))
             elif field.name in ("session", "client", "wire"):
                 values.append(id(value) if value is not None else None)
             else:
@@ -134,9 +148,3 @@ def _makes_async_clients(session: Any) -> bool:
     if isinstance(inner, Session) and not isinstance(inner, AioSession):
         return False
     return hasattr(session, "create_client") or hasattr(session, "client")
-
-
-def _options_of(config: Config | None) -> dict[str, Any]:
-    # botocore keeps what the caller set apart from its defaults here, and nowhere else.
-    options: dict[str, Any] = getattr(config, "_user_provided_options", None) or {}
-    return options

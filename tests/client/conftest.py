@@ -33,7 +33,13 @@ Connect = Callable[..., DynamoDB]
 
 
 @pytest.fixture
-async def connect(server: Server, shared_session: AioSession) -> AsyncIterator[Connect]:
+def wire() -> str:
+    """What carries the requests of `connect`; modules that are about it run on every wire."""
+    return "auto"
+
+
+@pytest.fixture
+async def connect(server: Server, shared_session: AioSession, wire: str) -> AsyncIterator[Connect]:
     """Makes clients of the server, with any settings, and closes them."""
     made: list[DynamoDB] = []
 
@@ -42,6 +48,7 @@ async def connect(server: Server, shared_session: AioSession) -> AsyncIterator[C
             "session": shared_session,
             "region_name": REGION,
             "endpoint_url": server.url,
+            "wire": wire,
         }
         if "client" in settings:
             given = {}

@@ -6,6 +6,7 @@ a script says otherwise. It keeps what it was asked.
 
 import asyncio
 import email.utils
+import ssl
 import threading
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -23,6 +24,8 @@ class Asked:
     headers: Mapping[str, str]
     body: bytes
     connection: int
+    # The first line: the method, and the path or (of a proxy) the URL.
+    line: str = ""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -84,8 +87,9 @@ def obliging(asked: Asked) -> Reply:
 class Server:
     """Use it with `async with`. `script` may be set anew at any time."""
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self._tls = tls
         self.asked: list[Asked] = []
         self.connections = 0
         self.url = ""
@@ -101,8 +105,9 @@ class Server:
         return len(self._open)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
+        scheme = "http" if self._tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -168,7 +173,7 @@ class Server:
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         operation = headers.get("x-amz-target", "").rsplit(".")[-1]
-        asked = Asked(operation, headers, body, connection)
+        asked = Asked(operation, headers, body, connection, head[0])
         self.asked.append(asked)
         reply = self.script(asked) if self.script is not None else None
         if isinstance(reply, Awaitable):

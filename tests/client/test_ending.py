@@ -13,6 +13,11 @@ from tests.client.server import Asked, Reply, Server, obliging
 KEYS = [{"pk": f"{n:03}"} for n in range(250)]
 
 
+@pytest.fixture(params=["direct", "aiobotocore"])
+def wire(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
 class Stuck:
     """Answers the first requests and keeps the others waiting."""
 

@@ -71,12 +71,21 @@ OF_NO_USE: dict[str, Reply] = {
 }
 
 
-@pytest.fixture(params=["own", "client", "legacy client"])
+@pytest.fixture(params=["direct", "aiobotocore"])
+def wire(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=["direct", "aiobotocore", "client", "legacy client"])
 async def db(request: pytest.FixtureRequest, server: Server, shared_session: AioSession) -> Any:
     """Our own client, and clients of the caller's, with and without retries of their own."""
-    if request.param == "own":
+    if request.param in ("direct", "aiobotocore"):
         async with DynamoDB(
-            session=shared_session, region_name=REGION, endpoint_url=server.url, retry=SOON
+            session=shared_session,
+            region_name=REGION,
+            endpoint_url=server.url,
+            retry=SOON,
+            wire=request.param,
         ) as db:
             yield db
         return

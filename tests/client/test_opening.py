@@ -46,6 +46,13 @@ async def open_client(server: Server, shared_session: AioSession) -> AsyncIterat
 
 # --- what cannot be right ---
 
+
+def _with_a_default_config() -> AioSession:
+    session = AioSession()
+    session.set_default_client_config(AioConfig(read_timeout=5))
+    return session
+
+
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no concurrency": (settings(max_concurrency=0), ValueError, "max_concurrency"),
     "negative concurrency": (settings(max_concurrency=-1), ValueError, "max_concurrency"),
@@ -54,6 +61,16 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "true concurrency": (settings(max_concurrency=True), TypeError, "max_concurrency"),
     "numbers": (settings(numbers="float"), ValueError, '"native", "decimal" or "strict"'),
     "wire": (settings(wire="copper"), ValueError, "wire must be"),
+    "a wire that does not honour it": (
+        settings(wire="direct", config=Config(user_agent_extra="mine/1")),
+        ValueError,
+        r'wire="direct" cannot be taken: config.user_agent_extra is set. Use wire="auto"',
+    ),
+    "a wire for a default config": (
+        settings(wire="direct", session=_with_a_default_config()),
+        ValueError,
+        "default client config",
+    ),
     "no read units": (settings(max_read_units=0), ValueError, "max_read_units"),
     "NaN units": (settings(max_write_units=float("nan")), ValueError, "max_write_units"),
     "negative units": (settings(max_write_units=-5), ValueError, "max_write_units"),
@@ -577,6 +594,7 @@ async def test_what_no_pool_depends_on_does_not_part(server: Server, connect: Co
         settings(max_read_units=100),
         settings(verify=False),
         settings(session=AioSession()),
+        settings(wire="aiobotocore"),
     ],
     ids=lambda given: next(iter(given)),
 )

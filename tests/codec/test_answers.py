@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobatch.codec import (
-    Malformed,
-    decode_item,
-    encode_item,
-    encode_key,
-    item_answer,
-    read_answer,
-    write_answer,
-)
+from aiobatch.codec import Malformed, item_answer, write_answer
+from tests.codec.subject import decode_item, encode_item, encode_key, read_answer
 from tests.codec.values import items, keys, plain
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/users"

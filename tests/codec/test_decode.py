@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobatch.codec import Malformed, Numbers, decode_item, encode_item
+from aiobatch.codec import Malformed, Numbers
+from tests.codec.subject import decode_item, encode_item
 from tests.codec.values import items, plain
 
 MODES: list[Numbers] = ["native", "decimal", "strict"]

@@ -20,7 +20,8 @@ from boto3.dynamodb.types import (  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobatch.codec import KeySchema, Refusal, Serialize, decode_item, encode_item, encode_values
+from aiobatch.codec import KeySchema, Refusal, Serialize
+from tests.codec.subject import decode_item, encode_item, encode_values
 from tests.codec.values import decimals, integers, items, plain
 
 

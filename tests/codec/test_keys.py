@@ -10,14 +10,8 @@ from boto3.dynamodb.types import Binary  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobatch.codec import (
-    KeySchema,
-    Malformed,
-    Refusal,
-    encode_item,
-    encode_key,
-    identity_of,
-)
+from aiobatch.codec import KeySchema, Malformed, Refusal, identity_of
+from tests.codec.subject import encode_item, encode_key
 from tests.codec.values import items, keys, plain
 
 BOTH = KeySchema.from_names(("pk", "sk"))

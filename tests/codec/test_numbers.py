@@ -11,15 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobatch.codec import (
-    Malformed,
-    Numbers,
-    Refusal,
-    decode_item,
-    encode_item,
-    encode_key,
-    identity_of,
-)
+from aiobatch.codec import Malformed, Numbers, Refusal, identity_of
+from tests.codec.subject import decode_item, encode_item, encode_key
 from tests.codec.values import decimals, exact, floats, integers, numbers
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiobatch.codec import KeySchema, Refusal, encode_item
+from aiobatch.codec import KeySchema, Refusal
 from aiobatch.codec.size import attribute_size, binary_size, item_size
 from aiobatch.limits import ITEM_MAX_BYTES
+from tests.codec.subject import encode_item
 from tests.codec.values import items
 
 

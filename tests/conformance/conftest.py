@@ -1,6 +1,6 @@
 """The client under test, with an eye on what it sends."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +8,19 @@ import orjson
 import pytest
 from aiobotocore.session import AioSession
 
+import aiobatch.sharing
 from aiobatch import DynamoDB
+from aiobatch.wire.direct import DirectWire
+from aiobatch.wire.opening import open_wire
+from aiobatch.wire.protocol import Request, Wire
+from aiobatch.wire.settings import ConnectionSettings
 from tests.backends import Backend
 from tests.conftest import REGION
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One HTTP request that left the client."""
+    """One request that the client gave to its wire, which sends each exactly once."""
 
     operation: str
     body: bytes
@@ -33,45 +38,56 @@ class SentLog(list[Sent]):
     def operations(self) -> list[str]:
         return [sent.operation for sent in self]
 
-    def record(self, request: Any, **_: Any) -> None:
-        body = request.body
-        self.append(
-            Sent(
-                request.headers["X-Amz-Target"].decode().rsplit(".")[-1],
-                body if isinstance(body, bytes) else body.getvalue(),
-            )
-        )
+
+class Watched:
+    """A wire as it was opened, and a note of each request."""
+
+    def __init__(self, wire: Wire, log: SentLog) -> None:
+        self._wire = wire
+        self._log = log
+
+    @property
+    def max_concurrency(self) -> int:
+        return self._wire.max_concurrency
+
+    async def send(self, request: Request) -> bytes:
+        self._log.append(Sent(request.operation, request.body))
+        return await self._wire.send(request)
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
 
 
 @pytest.fixture(scope="session")
-def _watched(_isolated_environment: None) -> tuple[AioSession, SentLog]:
+def session(_isolated_environment: None) -> AioSession:
     # One for all tests: a session keeps the service models that it has read.
-    session, log = AioSession(), SentLog()
-    session.register("before-send.dynamodb", log.record)
-    return session, log
+    return AioSession()
 
 
 @pytest.fixture
-def sent(_watched: tuple[AioSession, SentLog]) -> Iterator[SentLog]:
-    """Every request that `db` and what `connect()` makes have sent."""
-    _, log = _watched
-    log.clear()
-    yield log
-    log.clear()
+def sent(monkeypatch: pytest.MonkeyPatch) -> SentLog:
+    """Every request that `db` and what `connect()` makes have sent, over the wire of users."""
+    log = SentLog()
+
+    async def open_watched(settings: ConnectionSettings) -> Wire:
+        wire = await open_wire(settings)
+        assert isinstance(wire, DirectWire)
+        return Watched(wire, log)
+
+    monkeypatch.setattr(aiobatch.sharing, "open_wire", open_watched)
+    return log
 
 
 Connect = Callable[..., DynamoDB]
 
 
 @pytest.fixture
-async def connect(
-    backend: Backend, _watched: tuple[AioSession, SentLog], sent: SentLog
-) -> AsyncIterator[Connect]:
+async def connect(backend: Backend, session: AioSession, sent: SentLog) -> AsyncIterator[Connect]:
     """Makes clients of the backend, with any settings, and closes them."""
     made: list[DynamoDB] = []
 
     def make(**settings: Any) -> DynamoDB:
-        given = {"session": _watched[0], "region_name": REGION}
+        given = {"session": session, "region_name": REGION}
         made.append(DynamoDB(**{**given, "endpoint_url": backend.endpoint_url, **settings}))
         return made[-1]
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from aiobatch.engine.backoff import TICK, Backoff, BackoffQueue
 
@@ -55,6 +56,16 @@ def test_an_owner_can_come_back_after_it_was_dropped() -> None:
     queue.drop("call")
     queue.push("call", [2], 2.0)
     assert list(queue.pop_due(2.0)) == [("call", [2])]
+
+
+def test_who_came_first_in_a_tick_goes_first() -> None:
+    queue: BackoffQueue[str] = BackoffQueue()
+    queue.push("early", [1], 1.0)
+    assert list(queue.pop_due(1.0)) == [("early", [1])]
+    queue.push("late", [2], 2.0)
+    queue.push("early", [3], 2.0)
+    queue.push("late", [4], 2.0)
+    assert list(queue.pop_due(2.0)) == [("late", [2, 4]), ("early", [3])]
 
 
 @pytest.mark.looptime
@@ -114,3 +125,61 @@ async def test_a_cancelled_sleeper_leaves_nothing_behind() -> None:
     await asyncio.gather(sleeper, return_exceptions=True)
     await asyncio.sleep(0.01)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class BackoffMachine(RuleBasedStateMachine):
+    """Against a model: who waits with what until when, and who came first in a tick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: BackoffQueue[str] = BackoffQueue()
+        self.now = 1000.0
+        self.count = 0
+        self.model: list[tuple[float, str, int]] = []
+
+    @rule(owner=st.sampled_from("abcd"), wait=st.floats(0.0, 0.2), entries=st.integers(1, 3))
+    def push(self, owner: str, wait: float, entries: int) -> None:
+        new = range(self.count, self.count + entries)
+        self.count += entries
+        self.queue.push(owner, new, self.now + wait)
+        self.model += [(self.now + wait, owner, entry) for entry in new]
+
+    @rule(owner=st.sampled_from("abcd"))
+    def drop(self, owner: str) -> None:
+        self.queue.drop(owner)
+        self.model = [waiter for waiter in self.model if waiter[1] != owner]
+
+    @rule(seconds=st.floats(0.0, 0.1))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        woken = list(self.queue.pop_due(self.now))
+        entries = [entry for _, of_owner in woken for entry in of_owner]
+        waiting = {entry: (due, owner) for due, owner, entry in self.model}
+        for owner, of_owner in woken:
+            assert of_owner == sorted(of_owner), "an owner's leftovers changed places"
+            for entry in of_owner:
+                assert waiting[entry][1] == owner
+                assert waiting[entry][0] <= self.now, "a wait was cut short"
+        late = [entry for entry, (due, _) in waiting.items() if due + 1.001 * TICK <= self.now]
+        assert set(late) <= set(entries), "more than a tick late"
+        # Of what was due at one time, who came first goes first.
+        firsts = [of_owner[0] for _, of_owner in woken]
+        ticks = [-(-waiting[first][0] // TICK) for first in firsts]
+        for one in range(1, len(woken)):
+            if ticks[one] == ticks[one - 1]:
+                assert firsts[one - 1] < firsts[one]
+        self.model = [waiter for waiter in self.model if waiter[2] not in set(entries)]
+
+    @invariant()
+    def it_knows_who_waits(self) -> None:
+        assert bool(self.queue) == bool(self.model)
+        due = self.queue.next_due()
+        assert (due is not None) == bool(self.model)
+        if due is not None:
+            first = min(self.model)[0]
+            assert first <= due <= first + 1.001 * TICK
+        # No owner is remembered who does not wait: another object may get the same id.
+        assert len(self.queue._turns) == len({owner for _, owner, _ in self.model})
+
+
+TestBackoffMachine = BackoffMachine.TestCase

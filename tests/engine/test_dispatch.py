@@ -95,7 +95,35 @@ async def test_a_stall_ends_a_patient_call(wire: FakeWire) -> None:
     call = put_call("users", 25, Retry.patient())
     await run(wire, call)
     assert counts(call) == {State.UNPROCESSED: 25}
-    assert 280.0 <= loop.time() - began <= 301.0
+    # What waits for its turn when the time is over waits for five seconds at most.
+    assert 280.0 <= loop.time() - began <= 306.0
+
+
+async def test_a_stall_ends_a_long_call_whose_table_lets_nothing_through(wire: FakeWire) -> None:
+    """What was never sent ends with it, instead of being tried at the slowest pace for hours."""
+    loop = asyncio.get_running_loop()
+    wire.always(Fault.throttle())
+    began = loop.time()
+    call = put_call("users", 10_000, Retry.patient())
+    await run(wire, call)
+    assert counts(call) == {State.UNPROCESSED: 10_000}
+    assert 280.0 <= loop.time() - began <= 306.0
+    assert not call.must_raise
+
+
+async def test_progress_keeps_a_long_call_from_stalling(wire: FakeWire) -> None:
+    wire.limit("users", write=10)
+    call = put_call("users", 5_000, Retry.patient())
+    await run(wire, call)
+    assert counts(call) == {State.PROCESSED: 5_000}
+
+
+async def test_a_budget_of_many_retries_ends_too(wire: FakeWire) -> None:
+    call = put_call("users", 1, Retry(max_retries=70_000, base_delay=0.0))
+    for _ in range(70_000):
+        assert call.leave([0], now=0.0, draw=0.0, cause=None, progress=False)
+    assert not call.leave([0], now=0.0, draw=0.0, cause=None, progress=False)
+    assert counts(call) == {State.UNPROCESSED: 1}
 
 
 @pytest.mark.parametrize(

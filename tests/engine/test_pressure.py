@@ -1,16 +1,18 @@
 """Slots, pace and unit budgets; how much a throttled table is asked for, on virtual time."""
 
 import asyncio
-import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aiobatch import DynamoDB, Retry
 from aiobatch.engine.dispatch import Dispatcher
+from aiobatch.engine.ledger import State
 from aiobatch.engine.pressure import Governor, Pace, Slots, UnitBudget
 from aiobatch.testing import FakeWire, Fault
+from benchmarks.throttled import LEAST_GOODPUT, MOST_REQUESTS, throttled
 from tests.engine.calls import delete_call, get_call
 
 LATENCY = 0.005
@@ -183,22 +185,28 @@ async def test_who_waits_for_the_pace_goes_in_turn() -> None:
 # ---------------------------------------------------------------------- throttled tables
 
 
-@pytest.mark.looptime
-@pytest.mark.parametrize("burst", [0.1, 1.0])
-async def test_a_throttled_table_is_neither_starved_nor_hammered(burst: float) -> None:
-    rate, seconds = 500, 30.0
-    wire = FakeWire({"users": ("pk",)}, seed=1)
-    wire.always(Fault.latency(LATENCY))
-    wire.limit("users", write=rate, burst=burst)
-    dispatcher = Dispatcher(wire, max_concurrency=16, draw=random.Random(1).random)
-    call = delete_call("users", int(rate * seconds * 1.5), Retry.patient())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await dispatcher.run(call)
-    await dispatcher.aclose()
-    accepted = wire.taken("users", "write")
-    assert accepted >= 0.9 * rate * seconds
-    assert call.meter.requests <= 1.6 * accepted / 25
+@pytest.mark.looptime(noop_cycles=0)
+@pytest.mark.parametrize(
+    ("rate", "seconds", "burst"),
+    # `make throttled` has 30 seconds of the last one, too.
+    [(500, 30.0, 0.1), (500, 30.0, 1.0), (2_000, 30.0, 1.0), (10_000, 5.0, 1.0)],
+)
+async def test_a_throttled_table_is_neither_starved_nor_hammered(
+    rate: int, seconds: float, burst: float
+) -> None:
+    run = await throttled(rate, seconds, burst=burst)
+    assert run.goodput >= LEAST_GOODPUT
+    assert run.requests_by_least <= MOST_REQUESTS
+
+
+@pytest.mark.looptime(noop_cycles=0)
+@pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.parametrize("rate", [2, 5, 20, 100])
+async def test_a_very_slow_table_is_neither_starved_nor_hammered(rate: int, reads: bool) -> None:
+    run = await throttled(rate, 120.0 if rate < 100 else 30.0, reads=reads)
+    assert run.goodput >= LEAST_GOODPUT
+    # It never has a full request's worth, so what counts is how often it is asked.
+    assert run.requests <= 8.0 * run.seconds
 
 
 @pytest.mark.looptime
@@ -219,6 +227,100 @@ async def test_a_ceiling_in_capacity_units_holds() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_ceiling_is_not_charged_for_what_was_refused() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)})
+    wire.script([Fault.hot_key_range()] * 4)
+    async with DynamoDB(wire=wire, max_write_units=25) as db:
+        began = loop.time()
+        answer = await db.batch_write_item(
+            [{"pk": str(n)} for n in range(25)], "users", operation="delete"
+        )
+    assert answer["ProcessedCount"] == 25
+    # The waits of the schedule; four seconds more if each refusal had cost 25 units.
+    assert 1.5 <= loop.time() - began <= 1.6
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_is_not_charged_for_what_never_left() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",), "busy": ("pk",)})
+    wire.always(Fault.latency(0.5), table="busy")
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_write_units=10)
+    holder = asyncio.create_task(dispatcher.run(get_call("busy", 1)))
+    await asyncio.sleep(0.01)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await dispatcher.run(delete_call("users", 25))
+    await holder
+    began = loop.time()
+    await dispatcher.run(delete_call("users", 25))
+    assert loop.time() - began <= 0.001
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_leftovers_that_join_a_request_late_are_charged_too() -> None:
+    governor = Governor(100.0)
+    guess = await governor.admit(1)
+    assert governor.amend(1, 300, guess) == 300.0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await governor.admit(1)
+    assert loop.time() - began == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_counts_what_single_items_consume() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)}, record_bodies=True)
+    wire.put("users", [{"pk": "large", "v": "x" * 39_000}])
+    async with DynamoDB(wire=wire, max_read_units=10, max_write_units=10) as db:
+        for direction in ("read", "write"):
+            began = loop.time()
+            for _ in range(10):
+                if direction == "read":
+                    answer = await db.get({"pk": "large"}, "users", consistent_read=True)
+                else:
+                    await db.save({"pk": "other", "v": "x" * 9_900}, "users")
+            assert "ConsumedCapacity" not in answer
+            # Ten units each, of which the first ten are there at the start.
+            assert 8.0 <= loop.time() - began <= 9.1
+
+
+@pytest.mark.looptime
+async def test_a_ceiling_counts_what_the_pages_of_a_query_consume() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk", "sk")})
+    wire.put("users", [{"pk": "p", "sk": f"{n:03}", "v": "x" * 40_000} for n in range(100)])
+    began = loop.time()
+    async with DynamoDB(wire=wire, max_read_units=100) as db:
+        values = {":p": "p"}
+        read = [
+            item
+            async for item in db.query(
+                "users", "pk = :p", expression_attribute_values=values, consistent_read=True
+            )
+        ]
+        await db.get({"pk": "p", "sk": "000"}, "users")
+    assert len(read) == 100
+    # 1,000 units at 100 a second, and what was there at the start.
+    assert 8.5 <= loop.time() - began <= 9.6
+
+
+@pytest.mark.looptime
+async def test_describing_a_table_leaves_its_pace_alone() -> None:
+    wire = FakeWire({"users": ("pk",)})
+    wire.script([Fault.throttle("ThrottlingException")] * 3, operation="DescribeTable")
+    async with DynamoDB(wire=wire) as db:
+        await db.save({"pk": "a"}, "users", fail_if_exists=True)
+        engine = await db._engine()
+        assert engine.governor("users", "read").pace.rate is None
+        assert engine.governor("users", "write").pace.rate is None
+
+
+@pytest.mark.looptime
 async def test_a_hot_key_range_leaves_the_tables_rate_alone() -> None:
     wire = FakeWire({"users": ("pk",)})
     wire.script([Fault.throttle(reason="TableWriteKeyRangeThroughputExceeded")])
@@ -226,3 +328,153 @@ async def test_a_hot_key_range_leaves_the_tables_rate_alone() -> None:
     await dispatcher.run(delete_call("users", 25))
     assert dispatcher.governor("users", "write").pace.rate is None
     await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_small_call_has_its_turn_on_a_throttled_table() -> None:
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({"users": ("pk",)})
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("users", write=500)
+    dispatcher = Dispatcher(wire, max_concurrency=16)
+    bulk = asyncio.create_task(dispatcher.run(delete_call("users", 100_000, Retry.patient())))
+    await asyncio.sleep(20.0)
+    for _ in range(20):
+        began = loop.time()
+        call = delete_call("users", 10, Retry(base_delay=0.01))
+        await dispatcher.run(call)
+        assert call.ledger.counts()[State.PROCESSED] == 10
+        # Its turn comes after one request of the load, which takes the table 50 ms; a leftover of
+        # its own waits a little more.
+        assert loop.time() - began <= 0.4
+    bulk.cancel()
+    await asyncio.gather(bulk, return_exceptions=True)
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_turns_hold_when_the_pace_appears_while_requests_wait() -> None:
+    wire = FakeWire({"users": ("pk",)}, record_bodies=True)
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("users", write=100, burst=0.3)
+    dispatcher = Dispatcher(wire, max_concurrency=2)
+    ended: list[int] = []
+
+    async def run(number: int) -> None:
+        await dispatcher.run(delete_call("users", 100, Retry.patient()))
+        ended.append(number)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(run(number))
+    assert sorted(ended) == [0, 1, 2, 3]
+    await dispatcher.aclose()
+
+
+# ---------------------------------------------------------------------- in any order
+
+
+class GovernorMachine(RuleBasedStateMachine):
+    """Pace and budget, driven as the dispatcher does: send, then any answer to any request."""
+
+    UNITS = 50.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.pace = Pace()
+        self.budget = UnitBudget(self.UNITS)
+        self.under_way: list[tuple[float, int, float]] = []
+        self.lowered_at: float | None = None
+        self.consumed = 0.0
+        self.largest = 0.0
+        self.began = self.now
+
+    @rule(seconds=st.floats(0.0, 3.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(entries=st.integers(1, 100))
+    def send(self, entries: int) -> None:
+        for _ in range(20):
+            wait = max(self.pace.wait(self.now), self.budget.wait(self.now))
+            if wait <= 0.0:
+                break
+            assert wait <= 3600.0
+            self.now += wait
+        else:
+            raise AssertionError("the wait never ends")
+        if self.pace.most is not None:
+            entries = min(entries, self.pace.most)
+        self.pace.spend(entries, self.now)
+        guess = self.budget.spend(entries, self.now)
+        self.under_way.append((self.now, entries, guess))
+
+    def _answer(self, data: st.DataObject) -> tuple[float, int, float]:
+        at = data.draw(st.integers(0, len(self.under_way) - 1))
+        return self.under_way.pop(at)
+
+    @precondition(lambda self: bool(self.under_way))
+    @rule(data=st.data(), units=st.floats(0.0, 400.0))
+    def whole(self, data: st.DataObject, units: float) -> None:
+        sent_at, entries, guess = self._answer(data)
+        before = self.pace.rate
+        self.pace.passed(entries, self.now, sent_at, whole=True)
+        self.budget.settle(guess, units, entries)
+        self.consumed += units
+        self.largest = max(self.largest, units)
+        assert before is None or (self.pace.rate or 0.0) >= before, "success lowered the rate"
+
+    @precondition(lambda self: any(entries > 1 for _, entries, _ in self.under_way))
+    @rule(data=st.data())
+    def partial(self, data: st.DataObject) -> None:
+        sent_at, entries, guess = self._answer(data)
+        before = self.pace.rate
+        if entries == 1:
+            self.pace.passed(1, self.now, sent_at, whole=True)
+        else:
+            self.pace.passed(entries // 2, self.now, sent_at, whole=False)
+            assert (self.pace.rate is None) == (before is None), "no throttling by itself"
+            self._lowered(before, sent_at)
+        self.budget.settle(guess, 0.0)
+
+    @precondition(lambda self: bool(self.under_way))
+    @rule(data=st.data())
+    def refused(self, data: st.DataObject) -> None:
+        sent_at, _, guess = self._answer(data)
+        before = self.pace.rate
+        self.pace.throttled(self.now, sent_at)
+        assert self.pace.rate is not None
+        self._lowered(before, sent_at)
+        self.budget.settle(guess, 0.0)
+
+    @precondition(lambda self: bool(self.under_way))
+    @rule(data=st.data())
+    def stays_behind(self, data: st.DataObject) -> None:
+        _, entries, guess = self._answer(data)
+        self.pace.take_back(entries)
+        self.budget.settle(guess, 0.0)
+
+    def _lowered(self, before: float | None, sent_at: float) -> None:
+        after = self.pace.rate
+        if before is None and after is not None:
+            self.lowered_at = self.now
+        if before is None or after is None or after >= before:
+            return
+        assert self.lowered_at is not None
+        assert sent_at >= self.lowered_at, "two decreases in one round trip"
+        self.lowered_at = self.now
+
+    @invariant()
+    def it_is_sane(self) -> None:
+        if self.pace.rate is not None:
+            assert self.pace.rate >= Pace.MINIMUM
+        assert self.pace.most is None or self.pace.most >= 1
+        assert self.pace.wait(self.now) >= 0.0
+        assert self.budget.wait(self.now) >= 0.0
+        # What is under way was let go before its cost was known.
+        debts = (len(self.under_way) + 1) * 400.0
+        assert self.consumed <= self.UNITS * (self.now - self.began + 1.0) + self.largest + debts
+
+
+TestGovernorMachine = GovernorMachine.TestCase

@@ -34,13 +34,13 @@ async def fake_soak(seed: int, items: int, **settings: Any) -> SoakReport:
     return report
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 @pytest.mark.parametrize("seed", range(5))
 async def test_nothing_is_lost_on_a_fake_wire(seed: int) -> None:
     assert_right(await fake_soak(seed, 5000))
 
 
-@pytest.mark.looptime
+@pytest.mark.looptime(noop_cycles=0)
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_is_lost_where_calls_time_out(seed: int) -> None:
     report = await fake_soak(seed, 3000, timeouts=0.5)

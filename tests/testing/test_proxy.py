@@ -1,0 +1,289 @@
+"""The proxy does what it says: held to plain HTTP, in front of a server that tells what it got."""
+
+import asyncio
+import socket
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+
+from aiobatch.testing import Fault, FaultProxy
+from aiobatch.testing.pytest_plugin import MakeFaultProxy
+from aiobatch.testing.pytest_plugin import fault_proxy as fault_proxy
+
+TARGET = "DynamoDB_20120810."
+
+
+class Behind:
+    """A server that answers every request with the same JSON and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bytes]] = []
+        self.answer = b'{"UnprocessedItems":{}}'
+        self.url = ""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        self.asked.append((request.headers["X-Amz-Target"], body))
+        headers = {"x-amz-crc32": str(zlib.crc32(self.answer)), "x-amzn-RequestId": "BEHIND"}
+        return web.Response(body=self.answer, headers=headers)
+
+    def items(self) -> list[Any]:
+        """The operations of the last batch that arrived."""
+        (table,) = orjson.loads(self.asked[-1][1])["RequestItems"].values()
+        return table["Keys"] if isinstance(table, dict) else list(table)
+
+
+@pytest.fixture
+async def behind() -> AsyncIterator[Behind]:
+    server = Behind()
+    runner = web.ServerRunner(web.Server(server.handle, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+PUTS = {"t": [{"PutRequest": {"Item": {"pk": {"S": str(n)}}}} for n in range(10)]}
+GETS = {
+    "t": {
+        "Keys": [{"pk": {"S": str(n)}} for n in range(10)],
+        "ConsistentRead": True,
+        "ProjectionExpression": "#a",
+        "ExpressionAttributeNames": {"#a": "pk"},
+    }
+}
+
+
+async def ask(
+    session: aiohttp.ClientSession, proxy: FaultProxy, requests: Any, operation: str
+) -> tuple[int, dict[str, Any]]:
+    """One batch; its answer, once its checksum is known to be right."""
+    async with session.post(
+        proxy.endpoint_url,
+        data=orjson.dumps({"RequestItems": requests}),
+        headers={"X-Amz-Target": TARGET + operation},
+    ) as answer:
+        body = await answer.read()
+        assert answer.headers["x-amz-crc32"] == str(zlib.crc32(body))
+        return answer.status, orjson.loads(body)
+
+
+async def test_what_meets_no_fault_passes_byte_for_byte(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    behind.answer = b'{ "UnprocessedItems" : { } }'
+    async with FaultProxy(behind.url) as proxy:
+        body = b'{"RequestItems": {"t": [ {"PutRequest": {"Item": {"pk": {"S": "1"}}}} ]}}'
+        async with session.post(
+            proxy.endpoint_url, data=body, headers={"X-Amz-Target": TARGET + "BatchWriteItem"}
+        ) as answer:
+            assert await answer.read() == behind.answer
+            assert answer.headers["x-amzn-RequestId"] == "BEHIND"
+    assert behind.asked == [(TARGET + "BatchWriteItem", body)]
+
+
+async def test_a_partial_answer_is_a_true_one(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([Fault.partial(0.3)])
+        status, answer = await ask(session, proxy, PUTS, "BatchWriteItem")
+        assert (status, proxy.unused) == (200, 0)
+        left = answer["UnprocessedItems"]["t"]
+        # What came back was not sent on, is as it was sent, and nothing is missing.
+        assert len(left) == 3
+        assert sorted(map(str, left + behind.items())) == sorted(map(str, PUTS["t"]))
+        assert proxy.requests[0].refused == 3
+
+
+async def test_leftover_keys_come_back_with_all_their_options(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    behind.answer = b'{"Responses":{"t":[]},"UnprocessedKeys":{}}'
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([Fault.partial(entry=lambda entry: entry.value["pk"]["S"] in "147")])
+        _, answer = await ask(session, proxy, GETS, "BatchGetItem")
+    left = answer["UnprocessedKeys"]["t"]
+    assert [key["pk"]["S"] for key in left.pop("Keys")] == ["1", "4", "7"]
+    assert left == {name: value for name, value in GETS["t"].items() if name != "Keys"}
+    assert len(behind.items()) == 7
+
+
+async def test_a_throttled_request_never_arrives(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([Fault.throttle(), Fault.throttling_exception()])
+        for member in ("ThrottlingReasons", "throttlingReasons"):
+            status, answer = await ask(session, proxy, PUTS, "BatchWriteItem")
+            assert status == 400
+            assert answer[member][0]["reason"].startswith("TableWrite")
+    assert behind.asked == []
+
+
+async def test_buckets_run_on_the_clock_that_is_given(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    now = 0.0
+    async with FaultProxy(behind.url, clock=lambda: now) as proxy:
+        proxy.limit("t", write=4)
+        taken = []
+        for now in (0.0, 0.0, 1.0, 1.25, 100.0):  # noqa: B007 (the clock reads it)
+            status, answer = await ask(session, proxy, PUTS, "BatchWriteItem")
+            left = len(answer.get("UnprocessedItems", {}).get("t", [])) if status == 200 else 10
+            taken.append(10 - left)
+        assert taken == [4, 0, 4, 1, 4]
+        assert proxy.taken("t", "write") == 13
+
+
+async def test_answers_are_cut_by_size(behind: Behind, session: aiohttp.ClientSession) -> None:
+    items = [{"pk": {"S": str(n)}, "v": {"S": "x" * 1_000}} for n in range(10)]
+    behind.answer = orjson.dumps({"Responses": {"t": items}, "UnprocessedKeys": {}})
+    async with FaultProxy(behind.url) as proxy:
+        for room, come in ((3_500, 3), (1, 1), (None, 10)):
+            proxy.cut(room)
+            _, answer = await ask(session, proxy, GETS, "BatchGetItem")
+            left = answer["UnprocessedKeys"].get("t", {"Keys": []})["Keys"]
+            assert (len(answer["Responses"]["t"]), len(left)) == (come, 10 - come)
+
+
+@pytest.mark.parametrize(
+    ("fault", "arrives"),
+    [
+        (Fault.reset_before(), False),
+        (Fault.reset_after(), True),
+        (Fault.hang_up_before(), False),
+        (Fault.hang_up_after(), True),
+        (Fault.truncated(), True),
+    ],
+)
+async def test_a_connection_that_ends_ends(
+    fault: Fault, arrives: bool, behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([fault])
+        expected: type[Exception] = {
+            "reset": aiohttp.ClientOSError,
+            "hang": aiohttp.ServerDisconnectedError,
+            "trunc": aiohttp.ClientPayloadError,
+        }[next(p for p in ("reset", "hang", "trunc") if fault.name.startswith(p))]
+        with pytest.raises(expected):
+            await ask(session, proxy, PUTS, "BatchWriteItem")
+        # "Written, but the answer lost" is told from "never written".
+        assert len(behind.asked) == arrives
+        assert (await ask(session, proxy, PUTS, "BatchWriteItem"))[0] == 200
+        assert proxy.faults_met == {fault.name: 1}
+
+
+async def test_silence_lasts_until_somebody_gives_up(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([Fault.silence(executed=True)])
+        asking = asyncio.create_task(ask(session, proxy, PUTS, "BatchWriteItem"))
+        async with asyncio.timeout(10):
+            while not behind.asked:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not asking.done()
+        assert proxy.in_flight == 1
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert proxy.in_flight == 0
+
+
+async def test_a_wrong_checksum_is_wrong(behind: Behind, session: aiohttp.ClientSession) -> None:
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([Fault.wrong_checksum()])
+        with pytest.raises(AssertionError):
+            await ask(session, proxy, PUTS, "BatchWriteItem")
+
+
+async def test_latency_passes_by_the_sleep_that_is_given(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async with FaultProxy(behind.url, sleep=sleep) as proxy:
+        proxy.always(Fault.latency(3.0), Fault.latency(1.0))
+        proxy.script([Fault.partial(0.5)])
+        await ask(session, proxy, PUTS, "BatchWriteItem")
+        # Half before, half after; and a fault may come on top.
+        assert slept == [2.0, 2.0]
+        assert proxy.requests[0].fault == "partial"
+
+
+async def test_rules_are_about_what_they_name(
+    behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    behind.answer = b'{"Responses":{},"UnprocessedKeys":{},"UnprocessedItems":{}}'
+    async with FaultProxy(behind.url) as proxy:
+        proxy.script([Fault.throttle()], operation="BatchGetItem")
+        proxy.always(Fault.validation(), table="arn:aws:dynamodb:eu-west-1:1:table/other")
+        assert (await ask(session, proxy, PUTS, "BatchWriteItem"))[0] == 200
+        assert (await ask(session, proxy, {"other": PUTS["t"]}, "BatchWriteItem"))[0] == 400
+        assert (await ask(session, proxy, GETS, "BatchGetItem"))[0] == 400
+        proxy.clear()
+        assert (await ask(session, proxy, {"other": PUTS["t"]}, "BatchWriteItem"))[0] == 200
+        assert [seen.status for seen in proxy.requests] == [200, 400, 400, 200]
+        # Bodies hold items: they are kept only where that is asked for.
+        assert all(seen.body is None for seen in proxy.requests)
+
+
+async def test_the_fixture_starts_and_stops_proxies(
+    behind: Behind,
+    session: aiohttp.ClientSession,
+    fault_proxy: MakeFaultProxy,
+) -> None:
+    first = await fault_proxy(behind.url)
+    second = await fault_proxy(behind.url, record_bodies=True)
+    assert first.endpoint_url != second.endpoint_url
+    await ask(session, second, PUTS, "BatchWriteItem")
+    assert second.requests[0].body == orjson.dumps({"RequestItems": PUTS})
+
+
+async def test_a_proxy_listens_while_it_is_open_and_on_this_machine_only(behind: Behind) -> None:
+    proxy = FaultProxy(behind.url)
+    with pytest.raises(RuntimeError, match="async with"):
+        _ = proxy.endpoint_url
+    async with proxy:
+        host, _, port = proxy.endpoint_url.removeprefix("http://").partition(":")
+        assert host == "127.0.0.1"
+        with pytest.raises(RuntimeError, match="already"):
+            await proxy.__aenter__()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(port))) != 0
+    with pytest.raises(ValueError, match="http"):
+        FaultProxy("127.0.0.1:8000")
+
+
+async def test_a_server_that_is_gone_is_told_by_the_status(
+    session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with (
+        FaultProxy(f"http://127.0.0.1:{port}") as proxy,
+        session.post(
+            proxy.endpoint_url,
+            data=orjson.dumps({"RequestItems": PUTS}),
+            headers={"X-Amz-Target": TARGET + "BatchWriteItem"},
+        ) as answer,
+    ):
+        assert answer.status == 502
+        assert "did not answer" in caplog.text
