@@ -296,10 +296,8 @@ class Loader:
     def _wait_for(self, key: Any, identity: bytes) -> tuple[_Key, asyncio.Future[Loaded]]:
         """Join the batch that has this key, or the one that is open, or a new one."""
         loop = asyncio.get_running_loop()
-        entry = self._unsent.get(identity)
-        if entry is None and self._cache is not None:
-            # With a cache, an answer may be older than its load anyway.
-            entry = self._under_way.get(identity)
+        # What is under way is known here only with a cache, where an answer may be older anyway.
+        entry = self._unsent.get(identity) or self._under_way.get(identity)
         if entry is None:
             batch = self._batch_for(identity, loop)
             entry = batch.keys[identity] = self._unsent[identity] = _Key(identity, batch)
@@ -325,7 +323,7 @@ class Loader:
     def _leave(self, entry: _Key, waiter: asyncio.Future[Loaded]) -> None:
         """A caller goes, with its answer or without."""
         if waiter.done() and not waiter.cancelled():
-            # Else an error would be lost, loudly, on a caller that was cancelled as it came.
+            # Else the loop would complain of an error that a cancelled load_many() never saw.
             waiter.exception()
             return
         waiter.cancel()
@@ -339,6 +337,9 @@ class Loader:
         if batch.task is not None and not any(key.waiters for key in batch.keys.values()):
             self._close(batch)
             batch.task.cancel()
+            # Whoever comes now must not join what is about to end.
+            for key in batch.keys.values():
+                self._retire(key)
 
     # ------------------------------------------------------------------ batches
 

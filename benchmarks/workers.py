@@ -102,7 +102,11 @@ class Worker:
 
     async def _last_words(self) -> str:
         assert self._errors is not None
-        words = (await self._errors).decode(errors="replace").strip()
+        try:
+            async with asyncio.timeout(5):
+                words = (await self._errors).decode(errors="replace").strip()
+        except TimeoutError:
+            return "it closed its output and goes on"
         return words.rsplit("\n", 1)[-1] or "it said nothing"
 
     async def _end(self) -> None:

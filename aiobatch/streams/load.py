@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiobatch import intake
 from aiobatch.access import Access
 from aiobatch.errors import BatchError, ClientClosed, InvalidItem
 from aiobatch.streams.report import WriteReport
@@ -35,9 +34,25 @@ class _Load(BatchWriter):
         self._on_progress = on_progress
         self._told_at = 0.0
 
-    async def take(self, operation: Operation, index: int, value: Any) -> None:
-        """Take a write from the source. From now on it is in the account, whatever happens."""
+    def take_at_once(self, operation: Operation, index: int, value: Any) -> bool:
+        """Take a write from the source, or see that :meth:`take` must.
+
+        From now on it is in the account, whatever happens.
+        """
         self.report.accept()
+        if self._schema is None or self._slice_is_over:
+            return False
+        try:
+            taken = self._take_at_once(*self._version(operation, value, index))
+        except InvalidItem as error:
+            self.report.refuse(index, value, error.path, error.reason)
+            raise
+        if taken:
+            self._tell()
+        return taken
+
+    async def take(self, operation: Operation, index: int, value: Any) -> None:
+        """Take a write that could not be taken at once."""
         try:
             await self.write(operation, value, index)
         except InvalidItem as error:
@@ -56,7 +71,7 @@ class _Load(BatchWriter):
     def _identity(self, operation: Operation, value: Any) -> bytes | None:
         if self._schema is None:
             return None
-        return self._encode(operation, intake.unwrapped(value, operation), self._schema)[0]
+        return self._encode(operation, value)[0]
 
     def _accept(self) -> None:
         # Done when it was taken from the source.
@@ -89,14 +104,25 @@ async def bulk_write(
     load = _Load(access, table_name, settings, on_progress)
     cut_short: Exception | None = None
 
-    async def take(index: int, value: Any) -> None:
+    def refused(error: InvalidItem) -> None:
         nonlocal cut_short
+        if on_invalid == "raise":
+            cut_short = error
+            raise _CutShort from None
+
+    def take(index: int, value: Any) -> Awaitable[None] | None:
+        try:
+            taken = load.take_at_once(operation, index, value)
+        except InvalidItem as error:
+            refused(error)
+            return None
+        return None if taken else take_slowly(index, value)
+
+    async def take_slowly(index: int, value: Any) -> None:
         try:
             await load.take(operation, index, value)
         except InvalidItem as error:
-            if on_invalid == "raise":
-                cut_short = error
-                raise _CutShort from None
+            refused(error)
 
     try:
         async with load:

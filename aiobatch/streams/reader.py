@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -155,27 +155,42 @@ class ItemStream(Stream):
     def _fed(self, feeder: asyncio.Task[None]) -> None:
         self._announce()
 
-    async def _take(self, index: int, key: Any) -> None:
+    def _take(self, index: int, key: Any) -> Awaitable[None] | None:
+        """Take a key from the source. From now on it is in the account, whatever happens."""
         self.report.accept()
+        if self._requests is None or self._slice_is_over:
+            return self._take_slowly(index, key)
+        try:
+            identity = codec.encode_key(key, self._schema, self._access.serialize)
+        except codec.Refusal as refusal:
+            self._refuse(index, key, refusal)
+            return None
+        if self._take_at_once(identity, Version(index, key, identity, False)):
+            return None
+        return self._take_slowly(index, key)
+
+    async def _take_slowly(self, index: int, key: Any) -> None:
         identity = None
         try:
             if self._slice_is_over:
                 await self._breathe()
             if self._requests is None:
-                await self._begin(key)
+                self._begin(key)
             identity = codec.encode_key(key, self._schema, self._access.serialize)
             await self._take_in(identity, Version(index, key, identity, False))
         except codec.Refusal as refusal:
-            self.report.refuse(index, key, refusal.path, refusal.reason)
-            if self._on_invalid == "collect":
-                return
-            self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
-            raise self._cut_short from refusal.__cause__
+            self._refuse(index, key, refusal)
         except BaseException:
             self.report.leave_unsent(identity, key)
             raise
 
-    async def _begin(self, first: Any) -> None:
+    def _refuse(self, index: int, key: Any, refusal: codec.Refusal) -> None:
+        self.report.refuse(index, key, refusal.path, refusal.reason)
+        if self._on_invalid == "raise":
+            self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
+            raise self._cut_short from refusal.__cause__
+
+    def _begin(self, first: Any) -> None:
         """Start the call. The first key tells the key names if nothing else does."""
         assert self._engine is not None
         serialize = self._access.serialize

@@ -29,8 +29,10 @@ class SourceFailed(Exception):
         self.error = error
 
 
-async def pull(source: Source, take: Callable[[int, Any], Awaitable[None]]) -> None:
+async def pull(source: Source, take: Callable[[int, Any], Awaitable[None] | None]) -> None:
     """Hand over each value with its position, one after the other.
+
+    ``take`` returns something to wait for where it cannot take the value at once.
 
     A source that is both is read as an async one.
 
@@ -47,7 +49,8 @@ async def pull(source: Source, take: Callable[[int, Any], Awaitable[None]]) -> N
                 return
             except Exception as error:
                 raise SourceFailed(error) from error
-            await take(index, value)
+            if (taking := take(index, value)) is not None:
+                await taking
             index += 1
     iterator = iter(source)
     while True:
@@ -57,5 +60,6 @@ async def pull(source: Source, take: Callable[[int, Any], Awaitable[None]]) -> N
             return
         except Exception as error:
             raise SourceFailed(error) from error
-        await take(index, value)
+        if (taking := take(index, value)) is not None:
+            await taking
         index += 1

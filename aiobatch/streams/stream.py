@@ -184,20 +184,29 @@ class Stream:
         await asyncio.sleep(0)
         self._began = perf_counter()
 
+    def _take_at_once(self, identity: bytes, version: Version) -> bool:
+        """Take an entry in hand if nothing has to be waited for."""
+        if self._is_ending():
+            return False
+        if self._fold(identity, version):
+            return True
+        size = len(version.fragment)
+        if not self._room.take_at_once(size):
+            return False
+        self._place(identity, version, size)
+        return True
+
     async def _take_in(self, identity: bytes, version: Version) -> None:
         """Take an entry in hand, as soon as there is room for it.
 
         Raises:
             BatchError, ClientClosed: the stream has come to its end; the entry was not taken.
         """
+        if self._take_at_once(identity, version):
+            return
         if self._is_ending():
             await self._raise_when_over()
-        if self._fold(identity, version):
-            return
         size = len(version.fragment)
-        if self._room.take_at_once(size):
-            self._place(identity, version, size)
-            return
         self._hurry_if_stuck()
         await self._room.take(size)
         # Others may have taken the key in hand, or the stream may have ended, in the meantime.
@@ -206,6 +215,8 @@ class Stream:
                 await self._raise_when_over()
             if not self._fold(identity, version):
                 self._place(identity, version, size)
+                if self._room.is_wanted:
+                    self._hurry_if_stuck()
                 return
         except BaseException:
             self._room.give(size)
@@ -241,8 +252,6 @@ class Stream:
     def _landed(self, places: Sequence[int]) -> None:
         """Requests are over: report what ended, and let the next entries take the places."""
         self._settle(places)
-        if self._room.is_wanted:
-            self._hurry_if_stuck()
 
     def _settle(self, places: Iterable[int]) -> None:
         assert self._call is not None

@@ -125,15 +125,23 @@ class BatchWriter(Stream):
         self._check_open()
         if self._slice_is_over:
             await self._breathe()
-        what = "item" if operation == "put" else "key"
+        if self._schema is None:
+            # What can be refused without the key names is refused before anything is sent.
+            self._version(operation, value, index)
+            await self._learn(operation, value)
+        await self._take_in(*self._version(operation, value, index))
+
+    def _version(
+        self, operation: Operation, value: Any, index: int | None
+    ) -> tuple[bytes, Version]:
+        """A write, ready to be sent, and the identity of its key. Raises InvalidItem."""
         try:
-            plain = intake.unwrapped(value, operation)
-            schema = self._schema or await self._learn(operation, plain)
-            identity, fragment = self._encode(operation, plain, schema)
+            identity, fragment = self._encode(operation, value)
         except codec.Refusal as refusal:
+            what = "item" if operation == "put" else "key"
             raise InvalidItem(index, refusal.path, refusal.reason, what=what) from refusal.__cause__
         at = self.report.accepted if index is None else index
-        await self._take_in(identity, Version(at, value, fragment, operation == "delete"))
+        return identity, Version(at, value, fragment, operation == "delete")
 
     def _tell(self) -> None:
         """Entries may have ended."""
@@ -143,21 +151,17 @@ class BatchWriter(Stream):
             how = "was not entered" if self._state == "new" else "has been left"
             raise RuntimeError(f"the block of this {self._name} {how}: use it inside `async with`")
 
-    def _encode(
-        self, operation: Operation, value: Any, schema: KeySchema | None
-    ) -> tuple[bytes, bytes]:
+    def _encode(self, operation: Operation, value: Any) -> tuple[bytes, bytes]:
         """The identity and the operation of a write. Raises Refusal."""
-        serialize = self._access.serialize
+        plain = intake.unwrapped(value, operation)
         if operation == "delete":
-            key = codec.encode_key(value, schema, serialize)
+            key = codec.encode_key(plain, self._schema, self._access.serialize)
             return key, delete_of(key)
-        item, identity = codec.encode_item(value, schema, serialize)
+        item, identity = codec.encode_item(plain, self._schema, self._access.serialize)
         return identity, put_of(item)
 
-    async def _learn(self, operation: Operation, value: Any) -> KeySchema:
-        """The table's key names, told by its first write if nothing else does, and the call."""
-        # What can be refused without them is refused before anything is sent.
-        self._encode(operation, value, None)
+    async def _learn(self, operation: Operation, value: Any) -> None:
+        """Learn the table's key names, and begin the call."""
         assert self._engine is not None
         async with self._learning:
             if self._schema is None:
@@ -174,7 +178,6 @@ class BatchWriter(Stream):
                 self._check_open()
                 self._start(requests)
                 self._schema = schema
-            return self._schema
 
     async def _ask_for_schema(self, operation: Operation, value: Any) -> KeySchema:
         assert self._engine is not None
@@ -186,7 +189,8 @@ class BatchWriter(Stream):
         except KeyNamesUnknown:
             if operation == "put":
                 raise
-            return KeySchema.from_key(value, self._access.serialize)
+            key = intake.unwrapped(value, operation)
+            return KeySchema.from_key(key, self._access.serialize)
 
     def _accept(self) -> None:
         """One more write is in hand."""

@@ -164,10 +164,10 @@ async def test_closing_one_owner_leaves_the_calls_of_others(
 
 
 async def test_a_timeout_of_a_read(server: Server, connect: Connect) -> None:
-    db = connect(max_concurrency=1)
+    db = await connect(max_concurrency=1).__aenter__()  # to open takes long on a busy machine
     server.script = Stuck(2)
-    with pytest.raises(BatchTimeout, match=r"the timeout of 0\.2 s passed") as caught:
-        await db.batch_get_item(KEYS, "users", timeout=0.2, ordered=True)
+    with pytest.raises(BatchTimeout, match=r"the timeout of 0\.5 s passed") as caught:
+        await db.batch_get_item(KEYS, "users", timeout=0.5, ordered=True)
     error = caught.value
     assert isinstance(error, TimeoutError)
     assert isinstance(error, BatchError)
@@ -181,10 +181,10 @@ async def test_a_timeout_of_a_read(server: Server, connect: Connect) -> None:
 
 
 async def test_a_timeout_of_a_write(server: Server, connect: Connect) -> None:
-    db = connect(max_concurrency=2, key_names={"users": ("pk",)})
+    db = await connect(max_concurrency=2, key_names={"users": ("pk",)}).__aenter__()
     server.script = Stuck(3)
     with pytest.raises(BatchTimeout) as caught:
-        await db.batch_write_item(KEYS, "users", timeout=0.2)
+        await db.batch_write_item(KEYS, "users", timeout=0.5)
     response = caught.value.response
     assert response["ProcessedCount"] == 75
     assert len(response["UnknownItems"]) == 50
@@ -206,9 +206,9 @@ async def test_no_time_at_all_sends_nothing(server: Server, connect: Connect) ->
 async def test_a_timeout_while_leftovers_wait(server: Server, connect: Connect) -> None:
     """Throttled all the time: the wait ends with the timeout, and the account is true."""
     server.script = lambda asked: Reply.error("ProvisionedThroughputExceededException")
-    db = connect(retry=Retry(base_delay=60, max_delay=60))
+    db = await connect(retry=Retry(base_delay=60, max_delay=60)).__aenter__()
     with pytest.raises(BatchTimeout) as caught:
-        await db.batch_write_item(KEYS[:30], "users", operation="delete", timeout=0.2)
+        await db.batch_write_item(KEYS[:30], "users", operation="delete", timeout=0.5)
     response = caught.value.response
     # Refused whole: nothing was written.
     assert response["UnprocessedItems"] == KEYS[:30]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from aiobatch.codec import KeySchema, Refusal, Serialize
 from tests.codec.subject import decode_item, encode_item, encode_values
-from tests.codec.values import decimals, integers, items, plain
+from tests.codec.values import decimals, extremes, integers, items, plain
 
 
 def encoded(item: Any, serialize: Serialize | None = None) -> dict[str, Any]:
@@ -57,6 +57,17 @@ def test_round_trip(item: dict[str, Any]) -> None:
 # boto3 counts the zeros at a number's end among its 38 digits, DynamoDB and aiobatch do not.
 @given(items(integers | decimals(zeros=False)))
 def test_boto3_writes_and_reads_the_same(item: dict[str, Any]) -> None:
+    like_boto3(item)
+
+
+@settings(deadline=None, max_examples=60)
+@given(extremes())
+def test_boto3_writes_and_reads_the_same_at_the_limits(item: dict[str, Any]) -> None:
+    like_boto3(item)
+    assert plain(decode_item(encoded(item), "strict")) == plain(item)
+
+
+def like_boto3(item: dict[str, Any]) -> None:
     ours = encoded(item)
     reference = TypeSerializer().serialize(item)["M"]
     assert _comparable(ours) == _comparable(reference)

@@ -1,12 +1,17 @@
 """Values for the codec's tests: what DynamoDB stores, generated, and how to compare it."""
 
 import math
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from hypothesis import strategies as st
 
-from aiobatch.limits import NUMBER_MAX_EXPONENT, NUMBER_MIN_EXPONENT
+from aiobatch.limits import (
+    NESTING_MAX_LEVELS,
+    NUMBER_MAX_DIGITS,
+    NUMBER_MAX_EXPONENT,
+    NUMBER_MIN_EXPONENT,
+)
 
 names = st.text(min_size=1, max_size=12)
 texts = st.text(max_size=20)
@@ -54,6 +59,39 @@ def values(numbers: st.SearchStrategy[Any] = numbers) -> st.SearchStrategy[Any]:
 
 def items(numbers: st.SearchStrategy[Any] = numbers) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(names, values(numbers), max_size=6)
+
+
+@st.composite
+def extremes(draw: st.DrawFn) -> dict[str, Any]:
+    """An item at the limits: 31 levels of lists and maps, huge texts, the largest numbers."""
+    nines = Decimal("9" * NUMBER_MAX_DIGITS)
+    ends = st.sampled_from(
+        [
+            nines.scaleb(NUMBER_MAX_EXPONENT - NUMBER_MAX_DIGITS + 1, Context(prec=40)),
+            Decimal((0, (1,), NUMBER_MIN_EXPONENT)),
+            Decimal((1, (9,) * NUMBER_MAX_DIGITS, -20)),
+            int(nines),
+            0,
+        ]
+    )
+    # All of Unicode but the surrogates, and what JSON escapes.
+    characters = st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\/\x00\x1f\x7f\n')
+    huge = st.builds(
+        lambda text, times: text * times,
+        st.text(characters, min_size=1, max_size=8),
+        st.integers(1, 4000),
+    )
+    value = draw(ends | huge | st.binary(max_size=3000) | st.sets(ends, min_size=1) | values(ends))
+    room = NESTING_MAX_LEVELS - 2 - _levels(value)
+    for in_list in draw(st.lists(st.booleans(), min_size=room - 3, max_size=room)):
+        value = [value] if in_list else {draw(names): value}
+    return {**draw(items(ends)), "deep": value, "huge": draw(huge)}
+
+
+def _levels(value: Any) -> int:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(_levels, value), default=0) if isinstance(value, list) else 0
 
 
 def exact(number: Any) -> Decimal:

@@ -1,5 +1,6 @@
 """The client under test, with an eye on what it sends."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from aiobotocore.session import AioSession
 
 import aiobatch.sharing
-from aiobatch import DynamoDB
+from aiobatch import DynamoDB, Retry
+from aiobatch.testing import Fault, FaultProxy
 from aiobatch.wire.direct import DirectWire
 from aiobatch.wire.opening import open_wire
 from aiobatch.wire.protocol import Request, Wire
@@ -80,15 +82,57 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> SentLog:
 
 Connect = Callable[..., DynamoDB]
 
+# What a caller never sees but in the count of requests. None slows the table down.
+UNSEEN_FAULTS: dict[Fault, float] = {
+    Fault.hang_up_before(): 0.04,
+    Fault.hang_up_after(): 0.02,
+    Fault.reset_before(): 0.02,
+    Fault.unavailable(): 0.04,
+    Fault.truncated(): 0.04,
+    Fault.wrong_checksum(): 0.04,
+    Fault.malformed("empty_object"): 0.02,
+    Fault.answer_by_arn(): 0.20,
+}
+SOON = Retry(max_retries=40, base_delay=0.001, max_delay=0.001)
+
+
+def _counts_requests(request: pytest.FixtureRequest) -> bool:
+    """Whether the test looks at each request, or writes what must not be repeated unclearly."""
+    return (
+        "sent" in inspect.signature(request.function).parameters
+        or request.node.get_closest_marker("counts_requests") is not None
+    )
+
+
+@pytest.fixture(params=["directly", "through a proxy"])
+async def way(request: pytest.FixtureRequest, backend: Backend) -> AsyncIterator[dict[str, Any]]:
+    """How clients reach the backend: the settings that lead there.
+
+    On the way through the proxy, things go wrong that aiobatch mends. Tests that count requests
+    get a proxy through which everything passes, with answers by the table's ARN.
+    """
+    if request.param == "directly":
+        yield {"endpoint_url": backend.endpoint_url}
+        return
+    async with FaultProxy(backend.endpoint_url, seed=1) as proxy:
+        if _counts_requests(request):
+            proxy.always(Fault.answer_by_arn())
+            yield {"endpoint_url": proxy.endpoint_url}
+        else:
+            proxy.randomly(UNSEEN_FAULTS, seed=1)
+            yield {"endpoint_url": proxy.endpoint_url, "retry": SOON}
+
 
 @pytest.fixture
-async def connect(backend: Backend, session: AioSession, sent: SentLog) -> AsyncIterator[Connect]:
+async def connect(
+    way: dict[str, Any], session: AioSession, sent: SentLog
+) -> AsyncIterator[Connect]:
     """Makes clients of the backend, with any settings, and closes them."""
     made: list[DynamoDB] = []
 
     def make(**settings: Any) -> DynamoDB:
         given = {"session": session, "region_name": REGION}
-        made.append(DynamoDB(**{**given, "endpoint_url": backend.endpoint_url, **settings}))
+        made.append(DynamoDB(**{**given, **way, **settings}))
         return made[-1]
 
     yield make

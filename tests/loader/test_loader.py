@@ -216,6 +216,35 @@ async def test_a_batch_that_nobody_waits_for_is_given_up(
     assert await users.load(key(1)) == item(1)
 
 
+async def test_nobody_joins_a_batch_that_is_given_up(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.latency(1.0))
+    users = db.loader("users", cache={})
+    first = asyncio.create_task(users.load(key(1)))
+    await asyncio.sleep(0.5)
+    first.cancel()
+    # This one comes when the first has left, and its batch has not ended yet.
+    second = asyncio.create_task(users.load(key(1)))
+    assert await second == item(1)
+    assert len(wire.requests) == 2
+
+
+async def test_an_error_that_nobody_waits_for_any_more_is_not_logged(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    """The loop would complain of an exception that nobody retrieved."""
+    wire.always(Fault.access_denied(), entry=is_key(120))
+    wire.always(Fault.silence(), entry=is_key(0))
+    users = db.loader("users")
+    many = asyncio.create_task(users.load_many([key(number) for number in range(150)]))
+    await asyncio.sleep(1.0)
+    assert users.stats.failed == 50
+    many.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await many
+    del many
+    gc.collect()
+
+
 async def test_ten_thousand_random_cancellations(wire: FakeWire) -> None:
     """None is stuck, and no other caller is touched."""
     random = Random(5)
