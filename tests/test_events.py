@@ -211,6 +211,59 @@ async def test_several_tables(wire: FakeWire, watch: Watch) -> None:
     assert watch[-1].counts == {"processed": 2}  # type: ignore[attr-defined]
 
 
+async def test_a_stream_is_one_call(wire: FakeWire, watch: Watch) -> None:
+    """Its entries come while it runs, so only its end tells how many they were."""
+    wire.script([Fault.partial(0.5)])
+    wire.always(Fault.latency(0.01))
+    async with client(wire, watch) as db:
+        async with db.batch_writer("users", max_pending=30) as writer:
+            for item in items(100):
+                await writer.put(item)
+        written = watch.copy()
+        watch.clear()
+        keys = [{"pk": item["pk"]} for item in items(110)]
+        async with db.iter_get(keys, "users", max_pending=40) as stream:
+            assert len([item async for item in stream]) == 100
+    for told, operation, counts in (
+        (written, "BatchWriteItem", {"processed": 100}),
+        (list(watch), "BatchGetItem", {"processed": 100, "missing": 10}),
+    ):
+        assert {(e.operation, e.tables) for e in told} == {(operation, ("users",))}
+        start, end = told[0], told[-1]
+        assert isinstance(start, CallStarted)
+        assert isinstance(end, CallFinished)
+        assert start.entries == 0
+        assert (end.entries, end.counts) == (sum(counts.values()), counts)
+        assert (end.error_type, start.call) == (None, end.call)
+        finished = [event for event in told if isinstance(event, RequestFinished)]
+        assert sum(event.entries - event.left for event in finished) == end.entries
+        assert end.requests == len(finished)
+
+
+async def test_a_stream_that_is_left_tells_what_became_of_its_entries(
+    wire: FakeWire, watch: Watch
+) -> None:
+    wire.put("users", items(60))
+    keys = [{"pk": item["pk"]} for item in items(60)]
+    async with client(wire, watch) as db, db.iter_get(keys, "users", max_pending=20) as stream:
+        await anext(stream)
+        wire.always(Fault.latency(1.0))
+        await asyncio.sleep(0.1)
+    [end] = watch.of(CallFinished)
+    assert end.error_type == "CancelledError"
+    assert end.entries == sum(end.counts.values()) <= 60
+    assert end.counts["processed"] >= 20
+
+
+async def test_a_loader_tells_of_each_batch(wire: FakeWire, watch: Watch) -> None:
+    wire.put("users", items(3))
+    async with client(wire, watch) as db:
+        loader = db.loader("users")
+        await loader.load_many([{"pk": item["pk"]} for item in items(4)])
+    assert watch.kinds == ["CallStarted", "RequestSent", "RequestFinished", "CallFinished"]
+    assert watch[-1].counts == {"processed": 3, "missing": 1}  # type: ignore[attr-defined]
+
+
 async def test_a_cancelled_call_is_finished(wire: FakeWire, watch: Watch) -> None:
     wire.always(Fault.latency(1.0))
     async with client(wire, watch) as db:

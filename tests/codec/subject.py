@@ -4,10 +4,18 @@
 which are those of one codec alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from aiobatch.codec import Codec, KeySchema, Numbers, ReadAnswer, Serialize, implementations
+from aiobatch.codec import (
+    AnswerKeys,
+    Codec,
+    KeySchema,
+    Numbers,
+    ReadAnswer,
+    Serialize,
+    implementations,
+)
 
 CODECS = implementations()
 
@@ -39,5 +47,5 @@ def decode_item(attributes: Any, numbers: Numbers) -> dict[str, Any]:
     return _in_turn.decode_item(attributes, numbers)
 
 
-def read_answer(body: bytes, names: Sequence[str], numbers: Numbers) -> ReadAnswer:
+def read_answer(body: bytes, names: AnswerKeys, numbers: Numbers) -> ReadAnswer:
     return _in_turn.read_answer(body, names, numbers)

@@ -60,6 +60,64 @@ def test_an_empty_read() -> None:
     assert (list(answer.items), answer.left, answer.capacity) == ([], [], [])
 
 
+def of_table(name: str) -> tuple[bytes, tuple[str, ...]]:
+    """The mark and the key names of a table; of any other, a call is told nothing."""
+    if name == "counts":
+        return b"1:", ("id",)
+    if name in ("users", ARN):
+        return b"0:", NAMES
+    raise Malformed("it is about a table that the request did not name")
+
+
+def test_reading_several_tables() -> None:
+    """Each has key names of its own, and the marks tell equal keys apart."""
+    counts = {"id": {"N": "1.0"}, "v": {"B": "AAE="}}
+    body: dict[str, Any] = {
+        "Responses": {ARN: [ITEM_1], "counts": [counts]},
+        "UnprocessedKeys": {
+            "users": {"Keys": [{"n": {"N": "2.0"}, "pk": {"S": "a"}}]},
+            "counts": {"Keys": [{"id": {"N": "7"}}]},
+        },
+        "ConsumedCapacity": CAPACITY,
+    }
+    answer = read_answer(orjson.dumps(body), of_table, "native")
+    assert list(answer.items) == [
+        (b"0:" + key_of(1), {"pk": "a", "n": 1, "x": [2.5]}),
+        (b"1:" + encode_key({"id": 1}, None, None), {"id": 1, "v": b"\x00\x01"}),
+    ]
+    assert answer.left == [b"0:" + key_of(2), b"1:" + encode_key({"id": 7}, None, None)]
+    assert answer.capacity == CAPACITY
+
+
+@pytest.mark.parametrize("member", ["Responses", "UnprocessedKeys"])
+def test_an_answer_about_a_strange_table_is_none(member: str) -> None:
+    """It is known before the first item is asked for."""
+    body: dict[str, Any] = {"Responses": {}, "UnprocessedKeys": {}}
+    body[member] = {"strange": [] if member == "Responses" else {"Keys": []}}
+    with pytest.raises(Malformed, match="did not name"):
+        read_answer(orjson.dumps(body), of_table, "native")
+
+
+@pytest.mark.parametrize("items", [None, {}, "x"])
+def test_no_list_of_items_under_one_of_several_tables(items: Any) -> None:
+    body = {"Responses": {"users": [ITEM_1], "counts": items}, "UnprocessedKeys": {}}
+    with pytest.raises(Malformed):
+        read_answer(orjson.dumps(body), of_table, "native")
+
+
+def test_writing_several_tables() -> None:
+    body = {
+        "UnprocessedItems": {
+            ARN: [{"PutRequest": {"Item": ITEM_1}}],
+            "counts": [{"DeleteRequest": {"Key": {"id": {"N": "2"}}}}],
+        }
+    }
+    assert write_answer(orjson.dumps(body), of_table).left == [
+        b"0:" + key_of(1),
+        b"1:" + encode_key({"id": 2}, None, None),
+    ]
+
+
 def test_items_are_decoded_one_by_one() -> None:
     body = orjson.dumps({**READ, "Responses": {ARN: [ITEM_1, {"pk": {"S": "a"}}]}})
     answer = read_answer(body, NAMES, "native")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aiobatch import BatchError, ClientClosed, DynamoDB, Retry
+from aiobatch import BatchError, ClientClosed, DynamoDB, Put, Retry
 from aiobatch.testing import FakeWire, Fault
 
 CONCURRENCY = 2
@@ -58,6 +58,10 @@ RETRY = Retry(max_retries=3, base_delay=0.01)
 CALLS: Calls = {
     "put": lambda db: db.batch_write_item(ITEMS, "users", retry=RETRY),
     "get": lambda db: db.batch_get_item(ITEMS * 3, "users", retry=RETRY),
+    "tables": lambda db: db.batch_write(
+        {"users": [Put(item) for item in ITEMS[:70]], "other": [Put(item) for item in ITEMS[:70]]},
+        retry=RETRY,
+    ),
     "save": lambda db: db.save(ITEMS[0], "users", fail_if_exists=True, retry=RETRY),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aiobatch import Retry
+from aiobatch import DynamoDB, Get, Put, Retry
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
@@ -19,6 +19,7 @@ from aiobatch.engine.plan import Plan, TablesPlan
 from aiobatch.engine.requests import BatchGet, BatchWrite, GetPart, WritePart
 from aiobatch.engine.tables import TableNames, plain_name
 from aiobatch.testing import FakeWire, Fault
+from aiobatch.wire.protocol import Request
 from tests.engine.calls import keys_of
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/"
@@ -284,6 +285,127 @@ async def test_a_paced_table_is_charged_for_its_own_entries(wire: FakeWire) -> N
     # The first 100 pass at once, 25 more in debt.
     assert 2.0 < loop.time() - began < 4.0
     assert counts(requests) == {State.PROCESSED: 420}
+
+
+@pytest.mark.looptime
+async def test_tables_are_not_charged_for_what_never_left() -> None:
+    """Calls that end while they wait for a slot give back what the governors let through."""
+    loop = asyncio.get_running_loop()
+    wire = FakeWire({**TABLES, "busy": ("pk",)})
+    wire.always(Fault.latency(0.5), table="busy")
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_write_units=10)
+    holder = asyncio.create_task(dispatcher.run(get_call({"busy": 1})))
+    await asyncio.sleep(0.01)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await dispatcher.run(delete_call({"users": 15, "orders": 10}))
+    await holder
+    began = loop.time()
+    await dispatcher.run(delete_call({"users": 15, "orders": 10}))
+    assert loop.time() - began <= 0.001
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_what_found_no_room_in_a_request_is_given_back(wire: FakeWire) -> None:
+    """An admission is for one request: the rest of it waits again, behind other calls."""
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_write_units=100)
+    call = delete_call({"users": 20, "orders": 20})
+    await dispatcher.run(call)
+    assert [sum(asked(request.body).values()) for request in wire.requests] == [25, 15]
+    for table in ("users", "orders"):
+        budget = dispatcher.governor(table, "write").budget
+        assert budget is not None
+        # 100 were there at the start, and each delete of nothing costs one.
+        assert budget.spend(0, asyncio.get_running_loop().time()) == 0.0
+        assert budget._credit == pytest.approx(80.0, abs=1.0)
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_slow_table_has_a_small_part_of_a_request(wire: FakeWire) -> None:
+    """As little as it gives in a fraction of a second, and it is given all of it."""
+    loop = asyncio.get_running_loop()
+    wire.limit("users", write=8)
+    wire.always(Fault.latency(0.01))
+    dispatcher = Dispatcher(wire, max_concurrency=4)
+    call = delete_call({"users": 400, "orders": 400}, Retry.patient())
+    began = loop.time()
+    await dispatcher.run(call)
+    seconds = loop.time() - began
+    assert counts(call) == {State.PROCESSED: 800}
+    assert 400 / seconds >= 0.8 * 8
+    governor = dispatcher.governor("users", "write")
+    assert governor.pace.most is not None
+    late = [asked(request.body)["users"] for request in wire.requests[-50:]]
+    assert max(late) <= 2 * governor.pace.most
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_stall_ends_a_long_call_on_tables(wire: FakeWire) -> None:
+    """What was never sent ends with it, of all tables."""
+    loop = asyncio.get_running_loop()
+    wire.always(Fault.throttle())
+    began = loop.time()
+    call = delete_call({"users": 5_000, "orders": 5_000}, Retry.patient())
+    await run(wire, call)
+    assert counts(call) == {State.UNPROCESSED: 10_000}
+    assert 280.0 <= loop.time() - began <= 306.0
+    assert not call.must_raise
+
+
+class Transactions:
+    """A wire that consumes ten units a table and request, and tells it if it is asked to."""
+
+    max_concurrency = 16
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def send(self, request: Request) -> bytes:
+        content = orjson.loads(request.body)
+        told = content.get("ReturnConsumedCapacity")
+        self.asked.append(told)
+        operations = [next(iter(one.values())) for one in content["TransactItems"]]
+        capacity = [
+            {"TableName": table, "CapacityUnits": 10.0}
+            for table in {operation["TableName"] for operation in operations}
+        ]
+        answer: dict[str, Any] = {"Responses": [{}] * len(operations)}
+        return orjson.dumps(answer | ({"ConsumedCapacity": capacity} if told else {}))
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_ceiling_counts_what_transactions_consume(reads: bool) -> None:
+    loop = asyncio.get_running_loop()
+    wire = Transactions()
+    async with DynamoDB(wire=wire, max_read_units=10, max_write_units=10) as db:
+        began = loop.time()
+        for n in range(10):
+            answer: Any
+            if reads:
+                key = {"pk": f"{n}"}
+                answer = await db.transact_get_items([Get(key, "users"), Get(key, "orders")])
+                assert answer["Items"] == [None, None]
+            else:
+                item = {"pk": f"{n}"}
+                answer = await db.transact_write_items([Put(item, "users"), Put(item, "orders")])
+            assert "ConsumedCapacity" not in answer
+        # Ten units each of each table, of which the first ten are there at the start.
+        assert 8.0 <= loop.time() - began <= 9.1
+    assert wire.asked == ["TOTAL"] * 10
+    async with DynamoDB(wire=wire) as db:
+        put = Put({"pk": "a"}, "users")
+        assert "ConsumedCapacity" not in await db.transact_write_items([put])
+        told = await db.transact_write_items([put], return_consumed_capacity="TOTAL")
+    assert told["ConsumedCapacity"] == [{"TableName": "users", "CapacityUnits": 10.0}]
+    assert wire.asked[10:] == [None, "TOTAL"]
 
 
 @pytest.mark.looptime
