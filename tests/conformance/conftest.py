@@ -83,11 +83,13 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> SentLog:
 Connect = Callable[..., DynamoDB]
 
 # What a caller never sees but in the count of requests. None slows the table down.
-UNSEEN_FAULTS: dict[Fault, float] = {
+BEFORE: dict[Fault, float] = {
     Fault.hang_up_before(): 0.04,
-    Fault.hang_up_after(): 0.02,
-    Fault.reset_before(): 0.02,
+    Fault.reset_before(): 0.04,
     Fault.unavailable(): 0.04,
+}
+AFTER: dict[Fault, float] = {
+    Fault.hang_up_after(): 0.03,
     Fault.truncated(): 0.04,
     Fault.wrong_checksum(): 0.04,
     Fault.malformed("empty_object"): 0.02,
@@ -96,11 +98,11 @@ UNSEEN_FAULTS: dict[Fault, float] = {
 SOON = Retry(max_retries=40, base_delay=0.001, max_delay=0.001)
 
 
-def _counts_requests(request: pytest.FixtureRequest) -> bool:
-    """Whether the test looks at each request, or writes what must not be repeated unclearly."""
+def _takes_no_retries(request: pytest.FixtureRequest) -> bool:
+    """Whether the test looks at each request, or leaves none to spare."""
     return (
         "sent" in inspect.signature(request.function).parameters
-        or request.node.get_closest_marker("counts_requests") is not None
+        or request.node.get_closest_marker("takes_no_retries") is not None
     )
 
 
@@ -108,18 +110,21 @@ def _counts_requests(request: pytest.FixtureRequest) -> bool:
 async def way(request: pytest.FixtureRequest, backend: Backend) -> AsyncIterator[dict[str, Any]]:
     """How clients reach the backend: the settings that lead there.
 
-    On the way through the proxy, things go wrong that aiobatch mends. Tests that count requests
+    On the way through the proxy, things go wrong that aiobatch mends. Tests that take no retries
     get a proxy through which everything passes, with answers by the table's ARN.
     """
     if request.param == "directly":
         yield {"endpoint_url": backend.endpoint_url}
         return
     async with FaultProxy(backend.endpoint_url, seed=1) as proxy:
-        if _counts_requests(request):
+        if _takes_no_retries(request):
             proxy.always(Fault.answer_by_arn())
             yield {"endpoint_url": proxy.endpoint_url}
         else:
-            proxy.randomly(UNSEEN_FAULTS, seed=1)
+            proxy.randomly(BEFORE, seed=1)
+            # A single write that was done twice tells so: by its old values, by its condition.
+            for operation in ("BatchGetItem", "BatchWriteItem", "GetItem", "Query"):
+                proxy.randomly(AFTER, seed=2, operation=operation)
             yield {"endpoint_url": proxy.endpoint_url, "retry": SOON}
 
 

@@ -64,6 +64,7 @@ async def test_a_projection_holds_for_what_was_left_over(
         assert "ProjectionExpression" in asked
 
 
+@pytest.mark.takes_no_retries
 async def test_the_budget_is_not_spent_on_answers_cut_by_size(
     db: DynamoDB, table: TableFactory
 ) -> None:

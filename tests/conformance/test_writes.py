@@ -429,6 +429,7 @@ async def test_an_item_that_only_the_service_can_refuse(
     assert (await db.batch_get_item(map(key_of, good), name))["Items"] == good
 
 
+@pytest.mark.takes_no_retries
 async def test_what_is_left_can_be_passed_straight_back(
     connect: Connect, table: TableFactory
 ) -> None:
