@@ -38,8 +38,8 @@ def product(product_id: str, name: str, price: float, quantity: int) -> dict[str
 
 
 PRODUCTS = [
-    product("green-tea", "Green tea, 100 g", 4.5, 40),
-    product("cup", "Cup of stoneware", 7.9, 12),
+    product("green-tea", "Green tea", 4.5, 40),
+    product("cup", "Stoneware cup", 7.9, 12),
     product("pot", "Teapot for four", 29.0, 2),
     product("spoon", "Measuring spoon", 3.2, 0),
     product("honey", "Chestnut honey", 6.75, 25),

@@ -88,22 +88,30 @@ function row(product) {
   made.dataset.product = product.id;
   part("product-name").textContent = product.name;
   part("price").textContent = money.format(product.price);
-  const stock = part("stock");
-  stock.textContent = product.quantity ? `${product.quantity} in stock` : "Sold out";
-  stock.classList.toggle("short", !product.quantity);
+  showStock(made, product.quantity);
   const quantity = part("quantity");
   quantity.setAttribute("aria-label", `How many: ${product.name}`);
-  quantity.disabled = !product.quantity;
   quantity.addEventListener("input", () => {
     line.quantity = quantity.valueAsNumber > 0 ? Math.floor(quantity.valueAsNumber) : 0;
-    for (const other of document.querySelectorAll(".products li")) {
-      if (other !== made && other.dataset.product === product.id) {
-        other.querySelector(".quantity").value = line.quantity;
-      }
+    for (const other of rowsOf(product.id)) {
+      if (other !== made) other.querySelector(".quantity").value = line.quantity;
     }
     showTotal();
   });
   return made;
+}
+
+// Both lists may show one product.
+function rowsOf(productId) {
+  const rows = [...document.querySelectorAll(".products li")];
+  return rows.filter((row) => row.dataset.product === productId);
+}
+
+function showStock(row, quantity) {
+  const stock = row.querySelector(".stock");
+  stock.textContent = quantity ? `${quantity} in stock` : "Sold out";
+  stock.classList.toggle("short", !quantity);
+  row.querySelector(".quantity").disabled = !quantity;
 }
 
 function showTotal() {
@@ -127,10 +135,12 @@ async function checkOut() {
     const what = count === 1 ? "one product" : `${count} products`;
     await show(user, `Bought ${what} for ${money.format(receipt.total)}.`);
   } catch (error) {
-    const short = (error.body?.shortages ?? []).map(
-      ({ name, wanted, available }) => `${name}: ${available} of ${wanted} left`,
-    );
-    tell([error.message, ...short].join(" "), true);
+    const shortages = error.body?.shortages ?? [];
+    for (const { product_id: productId, available } of shortages) {
+      for (const row of rowsOf(productId)) showStock(row, available);
+    }
+    const left = shortages.map(({ name, available }) => `${name}: ${available || "none"} left`);
+    tell(left.length ? `Nothing was bought. ${left.join(", ")}.` : error.message, true);
     showTotal();
   }
 }
