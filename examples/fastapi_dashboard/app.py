@@ -26,6 +26,7 @@ from examples.fastapi_dashboard.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
 
+# Its place in an address is `{user_id:path}`: an id may have a slash in it.
 UserId = Annotated[models.Identifier, InPath()]
 
 
@@ -63,7 +64,7 @@ async def page() -> FileResponse:
     )
 
 
-@app.get("/api/users/{user_id}/dashboard")
+@app.get("/api/users/{user_id:path}/dashboard")
 async def dashboard(user_id: UserId, load: Load) -> models.Dashboard:
     """Profile, settings, orders and favourites, read together."""
     profile, settings, orders, favorites = await load(keys.dashboard_keys(user_id))
@@ -77,7 +78,7 @@ async def dashboard(user_id: UserId, load: Load) -> models.Dashboard:
     )
 
 
-@app.get("/api/users/{user_id}/products")
+@app.get("/api/users/{user_id:path}/products")
 async def products(user_id: UserId, load: Load, loader: Products) -> models.Products:
     """The products that the user likes, and those bought of late.
 

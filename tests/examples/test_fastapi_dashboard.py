@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from aiobatch import DynamoDB
 from aiobatch.testing import Fault, FaultProxy
@@ -149,6 +151,16 @@ async def test_a_user_id_too_long_for_a_key_is_refused(
 ) -> None:
     status, _ = await get(session, f"{dashboard.url}/api/users/{'x' * 201}/dashboard")
     assert status == 422
+
+
+async def test_a_user_id_may_have_any_characters(
+    session: aiohttp.ClientSession, dashboard: Dashboard, db: DynamoDB
+) -> None:
+    user = f"{secrets.token_hex(4)}/ä#?%"
+    await db.batch_write_item(sample.user(user, profile={"name": "x"}), dashboard.users_table)
+    address = URL(f"{dashboard.url}/api/users/{quote(user, safe='')}/dashboard", encoded=True)
+    async with session.get(address) as answer:
+        assert (answer.status, (await answer.json())["profile"]["name"]) == (200, "x")
 
 
 async def test_many_requests_at_once_each_get_their_own_user(
