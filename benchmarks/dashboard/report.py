@@ -1,6 +1,7 @@
 """The measurements as a table and as a plot."""
 
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def verdicts(runs: list[Measured]) -> list[str]:
 def is_reached(runs: list[Measured], clients: int) -> bool:
     """Whether the loader makes ``TARGET`` times the requests a second of single reads at once."""
     found = ratios(runs, "loader", "single", clients)
-    return bool(found) and sorted(found)[len(found) // 2] >= TARGET
+    return bool(found) and statistics.median(found) >= TARGET
 
 
 def shares(runs: list[Measured]) -> list[str]:
