@@ -86,8 +86,9 @@ browser: ## Install Chromium with apt-get if there is none and root asks for it
 	    { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } \
 	      </dev/null >/dev/null || true; fi; \
 	  $(FIND_BROWSER) || { \
-	    echo "error: Chromium was not found, and only root can install it, with apt-get." >&2; \
-	    echo "Install it (as root: apt-get install chromium), or name one:" \
+	    echo "error: Chromium was not found and could not be installed, which needs root, apt-get" \
+	         "and a network." >&2; \
+	    echo "Install it (apt-get install chromium), or name one:" \
 	         "AIOBATCH_TEST_BROWSER=/path/to/chromium make test-browser" >&2; exit 1; }; }
 
 .PHONY: lint

@@ -10,24 +10,25 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
-from aiobatch import Item
+from aiobatch import DynamoDB, Item
 from examples.fastapi_dashboard.app import app
-from examples.fastapi_dashboard.dependencies import (
-    CurrentSettings,
-    Db,
-    LoadItems,
-    get_load_items,
-)
+from examples.fastapi_dashboard.dependencies import LoadItems, get_load_items
 from examples.fastapi_dashboard.keys import Key
 
 
-async def by_batch(db: Db, settings: CurrentSettings) -> LoadItems:
+def client_and_table(request: Request) -> tuple[DynamoDB, str]:
+    """What the example's own dependency would use, at no more cost."""
+    return request.state.db, request.state.settings.users_table
+
+
+async def by_batch(request: Request) -> LoadItems:
     """One batch call per handler."""
+    db, table = client_and_table(request)
 
     async def load(keys: Sequence[Key]) -> list[Item | None]:
-        answer = await db.batch_get_item(keys, settings.users_table, ordered=True)
+        answer = await db.batch_get_item(keys, table, ordered=True)
         if answer["UnprocessedKeys"]:
             raise RuntimeError("keys were left over")
         return answer["Items"]
@@ -35,21 +36,23 @@ async def by_batch(db: Db, settings: CurrentSettings) -> LoadItems:
     return load
 
 
-async def by_single_items(db: Db, settings: CurrentSettings) -> LoadItems:
+async def by_single_items(request: Request) -> LoadItems:
     """One GetItem per key, all of a handler's at once."""
+    db, table = client_and_table(request)
 
     async def load(keys: Sequence[Key]) -> list[Item | None]:
-        answers = await asyncio.gather(*[db.get(key, settings.users_table) for key in keys])
+        answers = await asyncio.gather(*[db.get(key, table) for key in keys])
         return [answer.get("Item") for answer in answers]
 
     return load
 
 
-async def one_after_another(db: Db, settings: CurrentSettings) -> LoadItems:
+async def one_after_another(request: Request) -> LoadItems:
     """One GetItem per key, in a loop, as the guide has it under what not to do."""
+    db, table = client_and_table(request)
 
     async def load(keys: Sequence[Key]) -> list[Item | None]:
-        return [(await db.get(key, settings.users_table)).get("Item") for key in keys]
+        return [(await db.get(key, table)).get("Item") for key in keys]
 
     return load
 

@@ -22,18 +22,8 @@ async def get_db(request: Request) -> DynamoDB:
     return db
 
 
-async def get_users(request: Request) -> Loader:
-    """The loader that all requests share: those that meet in a turn of the loop read together.
-
-    It has no cache, so no answer is older than its request.
-    """
-    users: Loader = request.state.users
-    return users
-
-
 Db = Annotated[DynamoDB, Depends(get_db)]
 CurrentSettings = Annotated[Settings, Depends(get_settings)]
-Users = Annotated[Loader, Depends(get_users)]
 
 
 async def get_products(db: Db, settings: CurrentSettings) -> Loader:
@@ -46,8 +36,13 @@ Products = Annotated[Loader, Depends(get_products)]
 LoadItems = Callable[[Sequence[Key]], Awaitable[list[Item | None]]]
 
 
-async def get_load_items(users: Users) -> LoadItems:
-    """How the dashboard reads. The load test puts other ways in this place."""
+async def get_load_items(request: Request) -> LoadItems:
+    """How the dashboard reads. The load test puts other ways in this place.
+
+    All requests share one loader: those that meet in a turn of the loop read together. It has no
+    cache, so no answer is older than its request.
+    """
+    users: Loader = request.state.users
     return users.load_many
 
 
