@@ -121,11 +121,17 @@ def test_the_table_has_medians() -> None:
 
 def test_the_verdict_compares_runs_of_one_round() -> None:
     (line,) = report.verdicts(RUNS)
-    assert "2.6 (2.2-3.0) times" in line
-    assert not report.is_reached(RUNS, 8)
+    assert line.startswith(f"8 clients, {LABELS['loader']}: ")
+    assert "2.6 (2.2-3.0) times those of" in line
+    told = report.target(RUNS, "loader")
+    assert told is not None
+    assert told.endswith("NOT REACHED.")
     faster = [replace(one, seconds=0.1) if one.mode == "loader" else one for one in RUNS]
-    assert report.is_reached(faster, 8)
-    assert not report.is_reached([ONE], 8)
+    told = report.target(faster, "loader")
+    assert told is not None
+    assert told.endswith("is reached.")
+    assert report.target(RUNS, "waiting") is None
+    assert report.target([ONE], "loader") is None
 
 
 def test_figures_go_between_the_markers_alone(tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 LABELS = {
     "loader": "the loader, shared by all requests",
+    "waiting": "the same, waiting 2 ms for others",
     "batch": "one batch call a request",
     "single": "one GetItem a key, all at once",
     "sequential": "one GetItem a key, one by one",
 }
+MAX_WAIT = {"waiting": 0.002}
+"""Seconds that the loader waits for others, where it does."""
 TARGET = 3.0
 """How many times the requests a second of one GetItem a key the loader should make."""
 

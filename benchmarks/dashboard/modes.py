@@ -59,6 +59,7 @@ async def one_after_another(request: Request) -> LoadItems:
 
 MODES: dict[str, Callable[..., Coroutine[Any, Any, LoadItems]] | None] = {
     "loader": None,  # the example as it is
+    "waiting": None,  # with DASHBOARD_MAX_WAIT
     "batch": by_batch,
     "single": by_single_items,
     "sequential": one_after_another,

@@ -47,7 +47,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         max_concurrency=settings.max_concurrency,
         key_names={settings.users_table: keys.NAMES, settings.products_table: keys.NAMES},
     ) as db:
-        yield {"settings": settings, "db": db, "users": db.loader(settings.users_table)}
+        users = db.loader(settings.users_table, max_wait=settings.max_wait)
+        yield {"settings": settings, "db": db, "users": users}
 
 
 app = FastAPI(title="Dashboard", lifespan=lifespan)

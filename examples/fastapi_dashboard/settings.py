@@ -14,6 +14,7 @@ class Settings:
     users_table: str = "app-table"
     products_table: str = "products"
     max_concurrency: int = 16
+    max_wait: float = 0.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -29,9 +30,16 @@ class Settings:
         concurrency = setting("MAX_CONCURRENCY", str(cls().max_concurrency))
         if not concurrency.isdecimal() or int(concurrency) < 1:
             raise ValueError("DASHBOARD_MAX_CONCURRENCY must be a whole number, 1 or more")
+        try:
+            max_wait = float(setting("MAX_WAIT", "0"))
+        except ValueError:
+            max_wait = -1.0
+        if not 0 <= max_wait <= 1:
+            raise ValueError("DASHBOARD_MAX_WAIT must be seconds, from 0 to 1")
         return cls(
             endpoint_url=setting("ENDPOINT_URL", "") or None,
             users_table=setting("USERS_TABLE", cls().users_table),
             products_table=setting("PRODUCTS_TABLE", cls().products_table),
             max_concurrency=int(concurrency),
+            max_wait=max_wait,
         )

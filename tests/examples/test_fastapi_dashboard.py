@@ -427,6 +427,7 @@ def test_settings_come_from_the_environment() -> None:
         "DASHBOARD_USERS_TABLE": "u-table",
         "DASHBOARD_PRODUCTS_TABLE": " p-table ",
         "DASHBOARD_MAX_CONCURRENCY": "4",
+        "DASHBOARD_MAX_WAIT": "0.002",
     }
     assert Settings.from_environment(given) == Settings(
         "http://127.0.0.1:1", "u-table", "p-table", 4
@@ -437,3 +438,9 @@ def test_settings_come_from_the_environment() -> None:
 def test_settings_that_cannot_be_right_are_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="DASHBOARD_MAX_CONCURRENCY"):
         Settings.from_environment({"DASHBOARD_MAX_CONCURRENCY": wrong})
+
+
+@pytest.mark.parametrize("wrong", ["-1", "long", "nan", "inf", "2"])
+def test_a_wait_that_cannot_be_right_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="DASHBOARD_MAX_WAIT"):
+        Settings.from_environment({"DASHBOARD_MAX_WAIT": wrong})
