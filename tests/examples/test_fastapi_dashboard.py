@@ -430,7 +430,7 @@ def test_settings_come_from_the_environment() -> None:
         "DASHBOARD_MAX_WAIT": "0.002",
     }
     assert Settings.from_environment(given) == Settings(
-        "http://127.0.0.1:1", "u-table", "p-table", 4
+        "http://127.0.0.1:1", "u-table", "p-table", 4, 0.002
     )
 
 
