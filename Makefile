@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# For make bench-dashboard, such as --rounds 5.
+DASHBOARD_ARGS ?=
 # Which backends the suite starts; the suite reads the same variable.
 AIOBATCH_TEST_BACKENDS ?=
 export AIOBATCH_TEST_BACKENDS
@@ -35,7 +37,7 @@ endef
 
 .PHONY: help
 help: ## Show this help
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: .venv-demo/.installed ## Load, read back and clean up 28,298 airports against an embedded server
@@ -68,6 +70,13 @@ bench-installed: .venv-bench/.installed
 	  $(MAKE) --no-print-directory "$$part" </dev/null \
 	    || echo "WARNING: $$part could not be made: it will be missing from the figures" >&2; \
 	done
+
+# The command writes both files itself, when all runs are over.
+DASHBOARD := examples/fastapi_dashboard
+.PHONY: bench-dashboard
+bench-dashboard: .venv-dashboard/.installed ## Put the FastAPI example under load; figures and plot into its README
+	@.venv-dashboard/bin/python -m benchmarks.dashboard --write $(DASHBOARD)/README.md \
+	  --plot $(DASHBOARD)/load.svg $(DASHBOARD_ARGS) </dev/null
 
 .PHONY: test
 test: test-high test-low ## The whole suite, at both ends of the dependency range
@@ -106,6 +115,34 @@ native-lint: check-rust ## Check the compiled codec's style and formatting
 fuzz: .venv/.installed ## Damage answers and items for FUZZ_SECONDS (60), over every codec installed
 	@.venv/bin/python -m tests.codec.fuzz --seconds $(FUZZ_SECONDS) </dev/null
 
+.PHONY: test-browser
+test-browser: browser $(BACKENDS) .venv/.installed ## The example's page in a real browser, Chromium
+	@echo "== the page of the FastAPI example in a browser (.venv)"
+	@.venv/bin/python -m pytest -m browser tests/examples $(PYTEST_ARGS) </dev/null
+
+# The same names as in tests/examples/browser.py.
+AIOBATCH_TEST_BROWSER ?=
+export AIOBATCH_TEST_BROWSER
+FIND_BROWSER := if test -n "$$AIOBATCH_TEST_BROWSER"; then command -v "$$AIOBATCH_TEST_BROWSER"; \
+  else command -v chromium || command -v chromium-browser || command -v google-chrome; fi >/dev/null
+
+.PHONY: browser
+browser: ## Install Chromium with apt-get if there is none and root asks for it
+	@$(FIND_BROWSER) || { \
+	  if test -n "$$AIOBATCH_TEST_BROWSER"; then \
+	    echo "error: AIOBATCH_TEST_BROWSER names '$$AIOBATCH_TEST_BROWSER', which was not found." >&2; \
+	    exit 1; fi; \
+	  if test "$$(id -u)" -eq 0 && command -v apt-get >/dev/null; then \
+	    echo "installing chromium"; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } \
+	      </dev/null >/dev/null || true; fi; \
+	  $(FIND_BROWSER) || { \
+	    echo "error: Chromium was not found and could not be installed, which needs root, apt-get" \
+	         "and a network." >&2; \
+	    echo "Install it (apt-get install chromium), or name one:" \
+	         "AIOBATCH_TEST_BROWSER=/path/to/chromium make test-browser" >&2; exit 1; }; }
+
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
 	@.venv/bin/ruff check .
@@ -138,8 +175,8 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-ministack $(DYNALITE)/node_modules
-	@rm -rf native/target
+	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
+	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
 	  -exec rm -rf {} + 2>/dev/null || true
@@ -203,6 +240,9 @@ check-rust:
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --force-reinstall ./native </dev/null
 	@touch $@
+
+.venv-dashboard/.installed: pyproject.toml $(addprefix requirements/,dashboard.txt demo.txt high.lock.txt) | check-python
+	$(call venv,.venv-dashboard,-r requirements/dashboard.txt -e .)
 
 .venv-ministack/.installed: requirements/ministack.txt | check-python
 	$(call venv,.venv-ministack,-r requirements/ministack.txt)

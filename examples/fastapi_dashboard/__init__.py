@@ -1,0 +1,1 @@
+"""A web application on aiobatch: a user's dashboard, and a checkout."""
