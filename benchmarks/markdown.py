@@ -40,12 +40,11 @@ def replaced(text: str, name: str, block: list[str]) -> str:
         NoPlace: there is not exactly one such place.
     """
     begin, end = markers(name)
-    pattern = re.compile(re.escape(begin) + r".*?" + re.escape(end), re.DOTALL)
-    body = "\n".join([begin, *block, end])
-    made, count = pattern.subn(lambda _: body, text)
-    if count != 1:
-        raise NoPlace(f"one pair of {begin} and {end} is needed, and there are {count}")
-    return made
+    begins, ends = text.count(begin), text.count(end)
+    if not begins == ends == 1 or text.index(begin) > text.index(end):
+        raise NoPlace(f"one pair of {begin} and {end} is needed; there are {begins} and {ends}")
+    before, rest = text.split(begin)
+    return "\n".join([before + begin, *block, end + rest.split(end)[1]])
 
 
 def write_into(path: Path, name: str, block: list[str]) -> None:
