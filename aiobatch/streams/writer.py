@@ -208,7 +208,11 @@ class BatchWriter(Stream):
             return False
         assert self._call is not None
         self._accept()
-        if self._call.ledger.is_in_flight(entry.place) or entry.held is not None:
+        ledger = self._call.ledger
+        # An answer is entered a turn of the loop before its request is over: what has ended there
+        # cannot be replaced any more, either.
+        settles = ledger.is_in_flight(entry.place) or not ledger.is_pending(entry.place)
+        if settles or entry.held is not None:
             entry.held = version
             entry.held_weight += 1
         else:

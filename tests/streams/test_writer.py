@@ -687,3 +687,22 @@ async def test_settings_that_cannot_be_right(
         db.batch_writer("things", **settings)
     with pytest.raises(error):
         db.iter_get([], "things", **settings)
+
+
+async def test_a_write_that_comes_while_an_answer_is_being_read_is_written(
+    wire: FakeWire, db: DynamoDB
+) -> None:
+    """The key has ended in the ledger, and its request is not over yet: it cannot be replaced."""
+    async with db.batch_writer("things", max_wait=0.0) as writer:
+        await writer.delete(key(1))
+        call = writer._call
+        assert call is not None
+        [entry] = writer._in_hand.values()
+        while call.ledger.is_pending(entry.place):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert not call.ledger.is_in_flight(entry.place)
+        assert not entry.over
+        await writer.put(item(1, 7))
+    assert written(wire) == [[("del", "key-1", None)], [("put", "key-1", 7)]]
+    assert held(wire) == {"key-1": item(1, 7)}
+    assert writer.report.processed == 2
