@@ -42,7 +42,7 @@ def replaced(text: str, name: str, block: list[str]) -> str:
     begin, end = markers(name)
     begins, ends = text.count(begin), text.count(end)
     if not begins == ends == 1 or text.index(begin) > text.index(end):
-        raise NoPlace(f"one pair of {begin} and {end} is needed; there are {begins} and {ends}")
+        raise NoPlace(f"one pair of {begin} and {end} is needed, and there are {max(begins, ends)}")
     before, rest = text.split(begin)
     return "\n".join([before + begin, *block, end + rest.split(end)[1]])
 
