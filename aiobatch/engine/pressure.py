@@ -123,7 +123,8 @@ class Pace:
             self._grow(self._rate, entries, now)
         else:
             self._quiet_since = now
-            enough = max(self.PROBE * self._through.rate(now, self._window), self._rate / 2)
+            through = self._through.rate(now, self._window)
+            enough = max(self.PROBE * through, self._rate / 2, self.MINIMUM)
             if sent_at >= self._hold_until and enough < self._rate:
                 self._rate = enough
                 self._hold_until = now
