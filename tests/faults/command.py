@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiobotocore.session import AioSession
 
-from aiobatch import DynamoDB, Retry, codec
+from aiobatch import DynamoDB, Retry
 from aiobatch.testing import FakeWire, Fault, FaultProxy
 from benchmarks.virtual_time import on_virtual_time
 from tests.backends import Backend, BackendPool
-from tests.faults.soak import ALL_FAULTS, SLOWING_FAULTS, SUDDEN_FAULTS, SoakReport, soak
+from tests.faults.soak import ALL_FAULTS, SLOWING_FAULTS, SUDDEN_FAULTS, SoakReport, scan, soak
 
 if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb import DynamoDBClient
+    pass
 
 LATENCY = 0.005
 PROXY_ROUND = 800
@@ -70,15 +70,6 @@ async def on_a_fake_wire(items: int, seed: int) -> tuple[SoakReport, int]:
             timeouts=0.3 if seed % 4 == 3 else 0.0,
         )
     return report, len(wire.requests)
-
-
-async def scan(client: "DynamoDBClient", table: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    async for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
-        for item in page["Items"]:
-            plain = codec.decode_item(item, "native")
-            found[plain["pk"]] = plain
-    return found
 
 
 async def through_a_proxy(backend: Backend, items: int, seed: int) -> tuple[SoakReport, int]:

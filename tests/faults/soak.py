@@ -5,15 +5,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiobatch import BatchError, DynamoDB, Retry
+from aiobatch import BatchError, DynamoDB, Retry, codec
 from aiobatch.testing import Entry, Fault
 from aiobatch.testing.script import Faulty
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
 
 Item = dict[str, Any]
 Contents = Mapping[str, Item]
@@ -95,6 +98,40 @@ class _Call:
     response: Mapping[str, Any]
 
 
+@asynccontextmanager
+async def troubled(
+    faulty: Faulty,
+    report: SoakReport,
+    faults: Mapping[Fault, float],
+    poison: Container[str],
+    *,
+    seed: int,
+) -> AsyncIterator[None]:
+    """Faults at random, and puts of the poisoned keys refused; then neither, and what was met."""
+
+    def is_poisoned(entry: Entry) -> bool:
+        return entry.kind == "put" and entry.value["pk"]["S"] in poison
+
+    faulty.always(Fault.validation(), operation="BatchWriteItem", entry=is_poisoned)
+    faulty.randomly(faults, seed=seed)
+    seen = len(faulty.requests)
+    yield
+    faulty.clear()
+    report.faults.update(
+        request.fault for request in faulty.requests[seen:] if request.fault is not None
+    )
+
+
+async def scan(client: "DynamoDBClient", table: str) -> dict[str, Item]:
+    """What a backend's table holds, by key."""
+    found: dict[str, Item] = {}
+    async for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+        for item in page["Items"]:
+            plain = codec.decode_item(item, "native")
+            found[plain["pk"]] = plain
+    return found
+
+
 async def soak(
     db: DynamoDB,
     faulty: Faulty,
@@ -133,19 +170,8 @@ async def soak(
     keys = [f"key-{number:07}" for number in range(items)]
     poison = {key for key in keys if random.random() < poisoned}
 
-    def is_poisoned(entry: Entry) -> bool:
-        return entry.kind == "put" and entry.value["pk"]["S"] in poison
-
-    @asynccontextmanager
-    async def trouble(phase: int) -> AsyncIterator[None]:
-        faulty.always(Fault.validation(), operation="BatchWriteItem", entry=is_poisoned)
-        faulty.randomly(faults, seed=seed * 10 + phase)
-        seen = len(faulty.requests)
-        yield
-        faulty.clear()
-        report.faults.update(
-            request.fault for request in faulty.requests[seen:] if request.fault is not None
-        )
+    def trouble(phase: int) -> AbstractAsyncContextManager[None]:
+        return troubled(faulty, report, faults, poison, seed=seed * 10 + phase)
 
     def versions(chosen: Sequence[str], phase: str) -> list[Item]:
         made: list[Item] = []

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Any
 
 from aiobatch import BatchError, BatchWriter, DynamoDB, ReadReport, Retry, WriteReport
-from aiobatch.testing import Entry, Fault
+from aiobatch.testing import Fault
 from aiobatch.testing.script import Faulty
-from tests.faults.soak import ALL_FAULTS, RETRIES, Contents, Item, SoakReport
+from tests.faults.soak import ALL_FAULTS, RETRIES, Contents, Item, SoakReport, troubled
 
 # What was written to each key, in order; None stands for a delete.
 Writes = Mapping[str, Sequence[Item | None]]
@@ -48,19 +48,8 @@ async def stream_soak(
     keys = [f"key-{number:07}" for number in range(items)]
     poison = {key for key in keys if random.random() < poisoned}
 
-    def is_poisoned(entry: Entry) -> bool:
-        return entry.kind == "put" and entry.value["pk"]["S"] in poison
-
-    @asynccontextmanager
-    async def trouble(phase: int) -> AsyncIterator[None]:
-        faulty.always(Fault.validation(), operation="BatchWriteItem", entry=is_poisoned)
-        faulty.randomly(faults, seed=seed * 10 + phase)
-        seen = len(faulty.requests)
-        yield
-        faulty.clear()
-        report.faults.update(
-            request.fault for request in faulty.requests[seen:] if request.fault is not None
-        )
+    def trouble(phase: int) -> AbstractAsyncContextManager[None]:
+        return troubled(faulty, report, faults, poison, seed=seed * 10 + phase)
 
     async def until_cancelled(work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aiobatch import DynamoDB, Retry, codec
+from aiobatch import DynamoDB, Retry
 from aiobatch.testing import FakeWire, Fault, FaultProxy
 from tests.backends import Backend
 from tests.conftest import TableFactory
-from tests.faults.soak import SUDDEN_FAULTS, SoakReport, soak
+from tests.faults.soak import SUDDEN_FAULTS, SoakReport, scan, soak
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -46,16 +46,6 @@ async def test_nothing_is_lost_where_calls_time_out(seed: int) -> None:
     report = await fake_soak(seed, 3000, timeouts=0.5)
     assert_right(report)
     assert report.calls["BatchTimeout"]
-
-
-async def scan(client: "DynamoDBClient", table: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    async for page in pages:
-        for item in page["Items"]:
-            plain = codec.decode_item(item, "native")
-            found[plain["pk"]] = plain
-    return found
 
 
 async def test_nothing_is_lost_through_a_proxy(

@@ -9,9 +9,8 @@ from aiobatch import DynamoDB, Retry
 from aiobatch.testing import FakeWire, Fault, FaultProxy
 from tests.backends import Backend
 from tests.conftest import TableFactory
-from tests.faults.soak import SUDDEN_FAULTS, SoakReport
+from tests.faults.soak import SUDDEN_FAULTS, SoakReport, scan
 from tests.faults.streams import stream_soak
-from tests.faults.test_soak import scan
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
