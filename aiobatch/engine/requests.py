@@ -294,7 +294,7 @@ _AROUND = len(_AFTER_ONE[1])
 
 def _openings(deletes: Sequence[int]) -> list[bytes]:
     """What stands before each operation, the end of the one before it included."""
-    if not any(deletes) or all(deletes):
+    if deletes.count(deletes[0]) == len(deletes):
         openings = [_AFTER_ONE[deletes[0]]] * len(deletes)
     else:
         openings = [_AFTER_ONE[kind] for kind in deletes]
