@@ -530,6 +530,7 @@ class DynamoDB:
 
     # ------------------------------------------------------------------ loads and streams
 
+    @overload
     def loader(
         self,
         table_name: str,
@@ -540,8 +541,38 @@ class DynamoDB:
         max_wait: float = 0.0,
         max_batch: int = 100,
         cache: MutableMapping[bytes, Item | None] | None = None,
+        model: None = None,
         retry: Retry | None = None,
-    ) -> Loader:
+    ) -> Loader: ...
+
+    @overload
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> Loader[ModelT]: ...
+
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        model: Model[Any] | None = None,
+        retry: Retry | None = None,
+    ) -> Loader[Any]:
         """Load items one by one where they are needed, and have them read together.
 
         Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem;
@@ -558,6 +589,9 @@ class DynamoDB:
             max_batch: keys after which a batch goes at once, from 1 to 100.
             cache: a mapping, such as ``{}``, that remembers items and missing ones by key, for as
                 long as it lives: make it, and the loader, once a request. None: every load reads.
+                It holds plain items, with ``model`` too.
+            model: as for :meth:`batch_get_item`. An object is made for each caller; where the
+                model refuses, ``ModelMismatch`` reaches that caller alone.
             retry: the retry policy of each batch.
 
         Returns:
@@ -590,8 +624,43 @@ class DynamoDB:
             max_wait=max_wait,
             max_batch=max_batch,
             cache=cache,
+            model=model,
             retry=_checked_retry(retry) or self._retry,
         )
+
+    @overload
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> ItemStream: ...
+
+    @overload
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> ItemStream[ModelT]: ...
 
     def iter_get(
         self,
@@ -605,8 +674,9 @@ class DynamoDB:
         on_invalid: Literal["raise", "collect"] = "raise",
         max_pending: int | None = None,
         max_wait: float = 0.1,
+        model: Model[Any] | None = None,
         retry: Retry | None = None,
-    ) -> ItemStream:
+    ) -> ItemStream[Any]:
         """Read items by any number of keys, as they arrive, in bounded memory.
 
         Items come in no order. A key that comes several times is answered each time. Leaving the
@@ -629,6 +699,7 @@ class DynamoDB:
                 two full requests for each that may be under way.
             max_wait: seconds that a key waits at most for a request to fill up, where the source
                 is slow.
+            model: as for :meth:`batch_get_item`.
             retry: the retry policy; by default :meth:`Retry.patient`.
 
         Returns:
@@ -640,6 +711,10 @@ class DynamoDB:
             BatchError: after the last item, if anything is left: keys rejected, or unprocessed
                 when the retries were over or no request can succeed. ``response`` has the account.
             InvalidItem: see ``on_invalid``.
+            ModelMismatch: the model refused an item, when its turn came. The item counts as
+                processed, and is in ``response`` as a plain dict, beside the account. Iterating
+                again goes on with the next one; after leaving the block, what was not handed out
+                is among ``report.unprocessed_keys``.
             ClientClosed: the client was closed.
 
         Example::
@@ -663,6 +738,7 @@ class DynamoDB:
             consistent_read=consistent_read,
             on_missing=on_missing,
             on_invalid=_checked_on_invalid(on_invalid),
+            model=model,
         )
 
     def batch_writer(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Literal, overload
+from typing import Any, Generic, Literal, overload
 
 import orjson
 
@@ -22,7 +22,8 @@ from aiobatch.engine.metrics import Meter
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import BatchError, ClientClosed, InvalidItem, ServiceError, WireError
 from aiobatch.limits import BATCH_GET_MAX_KEYS
-from aiobatch.responses import Item
+from aiobatch.models import Model, converter, mismatch
+from aiobatch.responses import Item, ItemT
 from aiobatch.retry import Retry
 
 __all__ = ["Loader", "LoaderStats"]
@@ -88,12 +89,12 @@ class _Batch:
         self.task: asyncio.Task[None] | None = None
 
 
-class Loader:
+class Loader(Generic[ItemT]):
     """Loads items one by one, and reads them together. :meth:`DynamoDB.loader` makes it.
 
     Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem. A
     load joins only a batch that was not yet sent, so that no answer is older than its load; with a
-    cache it may be. Each caller gets an item of its own.
+    cache it may be. Each caller gets an item of its own, or with ``model`` an object of its own.
 
     A loader serves many tasks of one loop; it opens anew when its loop has been closed.
     """
@@ -109,6 +110,7 @@ class Loader:
         max_wait: float,
         max_batch: int,
         cache: MutableMapping[bytes, Loaded] | None,
+        model: Model[ItemT] | None,
         retry: Retry,
     ) -> None:
         if isinstance(max_batch, bool) or not 1 <= max_batch <= BATCH_GET_MAX_KEYS:
@@ -124,6 +126,8 @@ class Loader:
         self._max_wait = max_wait
         self._max_batch = max_batch
         self._cache = cache
+        self._model = model
+        self._convert: Callable[[Item], ItemT] | None = converter(model)
         self._retry = retry
         self._stats = LoaderStats()
         self._engine: Dispatcher | None = None
@@ -139,7 +143,7 @@ class Loader:
         """What this loader has done so far: a copy."""
         return replace(self._stats)
 
-    async def load(self, key: Any) -> Item | None:
+    async def load(self, key: Any) -> ItemT | None:
         """Load one item, or None if there is none.
 
         Args:
@@ -149,33 +153,36 @@ class Loader:
             InvalidItem: DynamoDB would refuse the key. It joined no batch.
             BatchError: the key was left over when the retries were over, was rejected, or its
                 batch failed; ``response`` is the account of this key.
+            ModelMismatch: the model refused the item, which is in ``response`` as a plain dict.
+                It reaches this caller alone: each one's object is made for itself.
             ClientClosed: the client is, or was meanwhile, closed.
             RuntimeError: the loader is in use on another event loop.
         """
         self._join_loop()
         identity = self._encode(key, None)
         known, item = self._cached(identity)
-        if known:
-            return item
-        entry, waiter = self._wait_for(key, identity)
-        try:
-            return await waiter
-        finally:
-            self._leave(entry, waiter)
+        if not known:
+            entry, waiter = self._wait_for(key, identity)
+            try:
+                item = await waiter
+            finally:
+                self._leave(entry, waiter)
+        made: ItemT | None = self._made(item, 0)
+        return made
 
     @overload
     async def load_many(
         self, keys: Iterable[Any], *, return_exceptions: Literal[False] = False
-    ) -> list[Item | None]: ...
+    ) -> list[ItemT | None]: ...
 
     @overload
     async def load_many(
         self, keys: Iterable[Any], *, return_exceptions: bool
-    ) -> list[Item | BaseException | None]: ...
+    ) -> list[ItemT | BaseException | None]: ...
 
     async def load_many(
         self, keys: Iterable[Any], *, return_exceptions: bool = False
-    ) -> list[Item | None] | list[Item | BaseException | None]:
+    ) -> list[ItemT | None] | list[ItemT | BaseException | None]:
         """Load several items at once, in the order of their keys, None where there is none.
 
         Args:
@@ -185,8 +192,8 @@ class Loader:
 
         Raises:
             InvalidItem: DynamoDB would refuse a key, at ``index``. Nothing was loaded.
-            BatchError, ClientClosed, RuntimeError: as for :meth:`load`, of the first key that
-                failed, once all have ended.
+            BatchError, ModelMismatch, ClientClosed, RuntimeError: as for :meth:`load`, of the
+                first key that failed, once all have ended.
         """
         self._join_loop()
         given = intake.as_list(keys, "keys")
@@ -199,25 +206,31 @@ class Loader:
                     raise
                 encoded.append(error)
         loaded: list[Any] = [None] * len(given)
-        waiters: dict[int, tuple[_Key, asyncio.Future[Loaded]]] = {}
+        waiters: dict[int, tuple[_Key, asyncio.Future[Loaded]] | None] = {}
         for at, (key, identity) in enumerate(zip(given, encoded, strict=True)):
             if isinstance(identity, InvalidItem):
                 loaded[at] = identity
                 continue
             known, loaded[at] = self._cached(identity)
-            if not known:
-                waiters[at] = self._wait_for(key, identity)
+            waiters[at] = None if known else self._wait_for(key, identity)
         first: BaseException | None = None
+        began = perf_counter()
         try:
-            for at, (_, waiter) in waiters.items():
+            for at, waiting in waiters.items():
                 try:
-                    loaded[at] = await waiter
+                    if waiting is not None:
+                        loaded[at] = await waiting[1]
+                    loaded[at] = self._made(loaded[at], at)
                 except Exception as error:
                     first = first or error
                     loaded[at] = error
+                if self._convert is not None and perf_counter() - began > LOOP_SLICE:
+                    await asyncio.sleep(0)
+                    began = perf_counter()
         finally:
-            for entry, waiter in waiters.values():
-                self._leave(entry, waiter)
+            for waiting in waiters.values():
+                if waiting is not None:
+                    self._leave(*waiting)
         if first is not None and not return_exceptions:
             raise first
         return loaded
@@ -242,6 +255,8 @@ class Loader:
 
     def prime(self, key: Any, item: Item | None) -> None:
         """Let the cache have this item for a key, or None for no item; it may be a newer one.
+
+        The cache holds items as they are read, with ``model=`` too.
 
         Raises:
             InvalidItem: DynamoDB would refuse the key.
@@ -292,6 +307,28 @@ class Loader:
             return False, None
         self._stats.cached += 1
         return True, copy_of(item)
+
+    def _made(self, item: Loaded, at: int) -> Any:
+        """What a caller gets for its own copy of an item.
+
+        Raises:
+            ModelMismatch: the model refuses it. ``at`` is its key's place.
+        """
+        if self._convert is None or item is None:
+            return item
+        try:
+            return self._convert(item)
+        except Exception as error:
+            refused = error
+        now = asyncio.get_running_loop().time()
+        response = {
+            "Items": [item],
+            "Count": 1,
+            "MissingKeys": [],
+            "UnprocessedKeys": [],
+            "Metrics": Meter(now).as_answer(now),
+        }
+        raise mismatch(self._model, {at: refused}, response, table_name=self._table)
 
     def _wait_for(self, key: Any, identity: bytes) -> tuple[_Key, asyncio.Future[Loaded]]:
         """Join the batch that has this key, or the one that is open, or a new one."""

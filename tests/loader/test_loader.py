@@ -3,7 +3,9 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from random import Random
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ from aiobatch import (
     DynamoDB,
     InvalidItem,
     Loader,
+    ModelMismatch,
     Retry,
     ServiceError,
     Throttled,
@@ -163,6 +166,107 @@ async def test_each_caller_gets_an_item_of_its_own(db: DynamoDB, cached: bool) -
         one["tags"][0]["deep"].add("mine")
         one["n"] = -1
     assert await users.load(key(1)) == item(1)
+
+
+# --- models ---
+
+
+@dataclass
+class User:
+    """Refuses a number below 0, as a model does that checks."""
+
+    pk: str
+    n: int
+    tags: Any = None
+
+    def __post_init__(self) -> None:
+        if self.n < 0:
+            raise ValueError(f"secret {self.n}")
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_each_caller_gets_an_object_of_its_own(
+    db: DynamoDB, wire: FakeWire, cached: bool
+) -> None:
+    users = db.loader("users", model=User, cache={} if cached else None)
+    found = await asyncio.gather(*[users.load(key(1)) for _ in range(5)])
+    for one in found:
+        assert one == User(**item(1))
+        assert one is not None
+        one.tags[0]["deep"].add("mine")
+        one.n = -1
+    assert await users.load(key(1)) == User(**item(1))
+    assert await users.load_many([key(2), {"pk": "nobody"}, key(2)]) == [
+        User(**item(2)),
+        None,
+        User(**item(2)),
+    ]
+    if cached:
+        # What was remembered is no object, so loaders of several models may share a cache.
+        assert sum(request.entries for request in wire.requests) == 3
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_what_a_model_refuses_harms_its_caller_alone(
+    db: DynamoDB, wire: FakeWire, cached: bool
+) -> None:
+    wire.put("users", [{**key(1), "n": -1}])
+    users = db.loader("users", model=User, cache={} if cached else None)
+    found = await asyncio.gather(
+        *[users.load(key(number)) for number in (0, 1, 1, 2)], return_exceptions=True
+    )
+    assert [found[0], found[3]] == [User(**item(0)), User(**item(2))]
+    for refused in found[1:3]:
+        assert isinstance(refused, ModelMismatch)
+        assert (refused.model, refused.table_name) == ("User", "users")
+        assert isinstance(refused.errors[0], ValueError)
+        assert refused.response["Items"] == [{**key(1), "n": -1}]
+        assert refused.response["UnprocessedKeys"] == []
+        assert "secret" not in str(refused)
+        assert refused.__cause__ is refused.__context__ is None
+    assert found[1] is not found[2]
+    assert [request.entries for request in wire.requests] == [3]
+    assert (users.stats.found, users.stats.failed) == (3, 0)
+    # Where the answer comes from the cache, too.
+    with pytest.raises(ModelMismatch):
+        await users.load(key(1))
+
+
+async def test_load_many_names_the_place_that_a_model_refuses(db: DynamoDB, wire: FakeWire) -> None:
+    wire.put("users", [{**key(7), "n": -7}, {**key(8), "n": -8}])
+    users = db.loader("users", model=User)
+    with pytest.raises(ModelMismatch, match="the item of key 1 ") as caught:
+        await users.load_many([key(1), key(7), key(8), key(2)])
+    assert list(caught.value.errors) == [1]
+    found = await users.load_many([key(1), key(7), {"pk": ""}, key(2)], return_exceptions=True)
+    assert [found[0], found[3]] == [User(**item(1)), User(**item(2))]
+    assert isinstance(found[1], ModelMismatch)
+    assert isinstance(found[2], InvalidItem)
+
+
+async def test_a_model_holds_the_loop_no_longer_than_a_slice(db: DynamoDB, wire: FakeWire) -> None:
+    """Objects of many items are made with others' turns in between."""
+    made = turns = 0
+
+    def slow(item: dict[str, Any]) -> int:
+        nonlocal made
+        began = perf_counter()
+        while perf_counter() - began < 0.003:
+            pass
+        made += 1
+        return int(item["n"])
+
+    async def others() -> None:
+        nonlocal turns
+        while made < 20:
+            turns += made > 0
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    found = await db.loader("users", model=slow).load_many([key(number) for number in range(20)])
+    assert found == list(range(20))
+    await other
+    assert turns >= 19
 
 
 # --- cancellation ---
@@ -610,6 +714,7 @@ async def test_load_many_cancelled(db: DynamoDB, wire: FakeWire) -> None:
         ({"max_wait": float("nan")}, ValueError),
         ({"cache": True}, TypeError),
         ({"retry": 3}, TypeError),
+        ({"model": "User"}, TypeError),
         ({"projection_expression": "a,,b"}, ValueError),
     ],
 )
