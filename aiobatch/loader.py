@@ -14,6 +14,7 @@ import orjson
 
 from aiobatch import codec, intake
 from aiobatch.access import Access, needed_capacity
+from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
@@ -71,8 +72,11 @@ class _Key:
         self.waiters: dict[asyncio.Future[Loaded], Any] = {}
 
 
-# The names in a key and the types of their values.
-_Shape = tuple[tuple[str, str], ...]
+# The names in a key, and the types of their values: a byte each.
+_Shape = tuple[tuple[str, ...], bytes]
+# Stands before the type of each value of an identity, and nowhere else: inside of a value, JSON
+# has a backslash before a quote.
+_OPENS_VALUE = b'":{"'
 
 
 class _Batch:
@@ -92,9 +96,10 @@ class _Batch:
 class Loader(Generic[ItemT]):
     """Loads items one by one, and reads them together. :meth:`DynamoDB.loader` makes it.
 
-    Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem. A
-    load joins only a batch that was not yet sent, so that no answer is older than its load; with a
-    cache it may be. Each caller gets an item of its own, or with ``model`` an object of its own.
+    Loads that meet in one turn of the loop, or within ``max_wait``, or while their request has to
+    wait for its turn, become one BatchGetItem. A load joins only a batch that was not yet sent, so
+    that no answer is older than its load; with a cache it may be. Each caller gets an item of its
+    own, or with ``model`` an object of its own.
 
     A loader serves many tasks of one loop; it opens anew when its loop has been closed.
     """
@@ -159,10 +164,11 @@ class Loader(Generic[ItemT]):
             RuntimeError: the loader is in use on another event loop.
         """
         self._join_loop()
-        identity = self._encode(key, None)
+        schema = self._schema()
+        identity = self._encode(key, None, schema)
         known, item = self._cached(identity)
         if not known:
-            entry, waiter = self._wait_for(key, identity)
+            entry, waiter = self._wait_for(key, identity, schema)
             try:
                 item = await waiter
             finally:
@@ -197,10 +203,11 @@ class Loader(Generic[ItemT]):
         """
         self._join_loop()
         given = intake.as_list(keys, "keys")
+        schema = self._schema()
         encoded: list[bytes | InvalidItem] = []
         for index, key in enumerate(given):
             try:
-                encoded.append(self._encode(key, index))
+                encoded.append(self._encode(key, index, schema))
             except InvalidItem as error:
                 if not return_exceptions:
                     raise
@@ -212,7 +219,7 @@ class Loader(Generic[ItemT]):
                 loaded[at] = identity
                 continue
             known, loaded[at] = self._cached(identity)
-            waiters[at] = None if known else self._wait_for(key, identity)
+            waiters[at] = None if known else self._wait_for(key, identity, schema)
         first: BaseException | None = None
         began = perf_counter()
         try:
@@ -248,7 +255,7 @@ class Loader(Generic[ItemT]):
             if self._cache is not None:
                 self._cache.clear()
             return
-        identity = self._encode(key, None)
+        identity = self._encode(key, None, self._schema())
         self._under_way.pop(identity, None)
         if self._cache is not None:
             self._cache.pop(identity, None)
@@ -264,7 +271,7 @@ class Loader(Generic[ItemT]):
         """
         if self._cache is None:
             raise RuntimeError("this loader has no cache to prime: make it with cache={}")
-        identity = self._encode(key, None)
+        identity = self._encode(key, None, self._schema())
         self._under_way.pop(identity, None)
         if identity in self._unsent:
             # What is read next may be older than what is written here.
@@ -287,9 +294,11 @@ class Loader(Generic[ItemT]):
                 keys.clear()
         self._access.check()
 
-    def _encode(self, key: Any, index: int | None) -> bytes:
+    def _schema(self) -> KeySchema | None:
+        return self._access.known_schema(self._engine, self._table)
+
+    def _encode(self, key: Any, index: int | None, schema: KeySchema | None) -> bytes:
         """The key's identity. A key that is none raises here, and joins no batch."""
-        schema = self._access.known_schema(self._engine, self._table)
         try:
             return codec.encode_key(key, schema, self._access.serialize)
         except codec.Refusal as refusal:
@@ -330,13 +339,15 @@ class Loader(Generic[ItemT]):
         }
         raise mismatch(self._model, {at: refused}, response, table_name=self._table)
 
-    def _wait_for(self, key: Any, identity: bytes) -> tuple[_Key, asyncio.Future[Loaded]]:
+    def _wait_for(
+        self, key: Any, identity: bytes, schema: KeySchema | None
+    ) -> tuple[_Key, asyncio.Future[Loaded]]:
         """Join the batch that has this key, or the one that is open, or a new one."""
         loop = asyncio.get_running_loop()
         # What is under way is known here only with a cache, where an answer may be older anyway.
         entry = self._unsent.get(identity) or self._under_way.get(identity)
         if entry is None:
-            batch = self._batch_for(identity, loop)
+            batch = self._batch_for(_shape_of(identity, schema), loop)
             entry = batch.keys[identity] = self._unsent[identity] = _Key(identity, batch)
             if len(batch.keys) >= self._max_batch:
                 batch.is_full.set()
@@ -346,9 +357,7 @@ class Loader(Generic[ItemT]):
         entry.waiters[waiter] = key
         return entry, waiter
 
-    def _batch_for(self, identity: bytes, loop: asyncio.AbstractEventLoop) -> _Batch:
-        attributes = orjson.loads(identity)
-        shape = tuple((name, next(iter(typed))) for name, typed in attributes.items())
+    def _batch_for(self, shape: _Shape, loop: asyncio.AbstractEventLoop) -> _Batch:
         batch = self._open.get(shape)
         if batch is None or len(batch.keys) >= self._max_batch:
             batch = self._open[shape] = _Batch(shape)
@@ -400,11 +409,13 @@ class Loader(Generic[ItemT]):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_wait):
                         await batch.is_full.wait()
+            # Until it may leave, whoever comes can join it.
+            turn = await engine.turn(self._table, "read", len(batch.keys))
             self._close(batch)
             keys = list(batch.keys.values())
             self._stats.batches += 1
             self._stats.keys += len(keys)
-            names = tuple(name for name, _ in batch.shape)
+            names, _ = batch.shape
             expression, placeholders = self._projection
             requests = BatchGet.of_table(
                 self._table,
@@ -421,7 +432,7 @@ class Loader(Generic[ItemT]):
                 retry=self._retry,
                 meter=Meter(asyncio.get_running_loop().time(), hooks=self._access.hooks),
             )
-            await engine.run(call)
+            await engine.run(call, turn)
         began = perf_counter()
         for at, key in enumerate(keys):
             self._answer(key, call, at, requests.items[at])
@@ -525,3 +536,9 @@ class Loader(Generic[ItemT]):
         )
         error.__cause__ = cause
         return error
+
+
+def _shape_of(identity: bytes, schema: KeySchema | None) -> _Shape:
+    """The shape of a key that ``codec.encode_key`` made, with this schema, into an identity."""
+    names = tuple(orjson.loads(identity)) if schema is None else schema.in_order
+    return names, bytes([value[0] for value in identity.split(_OPENS_VALUE)[1:]])

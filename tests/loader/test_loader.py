@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from aiobatch import (
     AccessDenied,
@@ -22,7 +24,9 @@ from aiobatch import (
     Retry,
     ServiceError,
     Throttled,
+    codec,
 )
+from aiobatch.loader import _shape_of
 from aiobatch.testing import Entry, FakeWire, Fault
 
 pytestmark = pytest.mark.looptime
@@ -127,6 +131,83 @@ async def test_loads_within_max_wait_make_one_batch(db: DynamoDB, wire: FakeWire
     assert loop.time() - began == pytest.approx(0.010)
 
 
+async def test_a_batch_that_waits_for_a_slot_is_joined(wire: FakeWire) -> None:
+    """Under load there is no slot for each turn of the loop: the batches become larger instead."""
+    wire.always(Fault.late_answer(1.0))
+    async with DynamoDB(wire=wire, max_concurrency=1) as db:
+        users = db.loader("users")
+
+        async def later(number: int) -> Any:
+            await asyncio.sleep(number * 0.01)
+            return await users.load(key(number))
+
+        loads = [asyncio.create_task(later(number)) for number in range(50)]
+        await asyncio.sleep(0.6)
+        # The second batch has not left: what it reads is what there is when it does.
+        wire.put("users", [{**key(7), "n": "new"}])
+        found = await asyncio.gather(*loads)
+    assert found == [{**key(7), "n": "new"} if at == 7 else item(at) for at in range(50)]
+    assert [request.entries for request in wire.requests] == [1, 49]
+
+
+async def test_a_full_batch_that_waits_is_not_joined(wire: FakeWire) -> None:
+    wire.always(Fault.latency(1.0))
+    async with DynamoDB(wire=wire, max_concurrency=1) as db:
+        users = db.loader("users", max_batch=20)
+        loads = [asyncio.create_task(users.load(key(0)))]
+        await asyncio.sleep(0.1)
+        for number in range(1, 51):
+            loads.append(asyncio.create_task(users.load(key(number))))
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*loads) == [item(number) for number in range(51)]
+    assert [request.entries for request in wire.requests] == [1, 20, 20, 10]
+
+
+async def test_a_batch_that_a_throttled_table_makes_wait_is_joined(wire: FakeWire) -> None:
+    wire.limit("users", read=20.0, burst=0.5)
+    async with DynamoDB(wire=wire, retry=Retry.patient()) as db:
+        users = db.loader("users")
+
+        async def later(number: int) -> Any:
+            await asyncio.sleep(number * 0.01)
+            return await users.load(key(number))
+
+        found = await asyncio.gather(*map(later, range(200)))
+        engine = await db._engine()
+        assert engine.governor("users", "read").pace.rate is not None
+        assert engine._slots._semaphore._value == engine.max_concurrency
+    assert found == [item(number) for number in range(200)]
+    # 200 loads at 200 different times.
+    assert users.stats.batches < 40
+
+
+@pytest.mark.parametrize("why", ["no slot", "throttled"])
+async def test_cancelled_while_it_waits_for_its_turn(wire: FakeWire, why: str) -> None:
+    async with DynamoDB(wire=wire, max_concurrency=1, key_names={"users": ("pk",)}) as db:
+        engine = await db._engine()
+        governor = engine.governor("users", "read")
+        if why == "throttled":
+            now = asyncio.get_running_loop().time()
+            governor.spend(10, now)
+            governor.pace.throttled(now + 0.01, sent_at=now)
+            governor.spend(1000, now)
+        else:
+            await engine._slots.acquire()
+        users = db.loader("users")
+        loads = [asyncio.create_task(users.load(key(number))) for number in range(3)]
+        await asyncio.sleep(0.5)
+        assert wire.requests == []
+        for load in loads:
+            load.cancel()
+        await asyncio.gather(*loads, return_exceptions=True)
+        await asyncio.sleep(0)
+        if why == "no slot":
+            engine._slots.release()
+        assert engine._slots._semaphore._value == 1
+        assert await users.load(key(7)) == item(7)
+    assert [request.entries for request in wire.requests] == [1]
+
+
 async def test_a_full_batch_does_not_wait(db: DynamoDB, wire: FakeWire) -> None:
     users = db.loader("users", max_wait=60.0, max_batch=5)
     began = asyncio.get_running_loop().time()
@@ -154,6 +235,28 @@ async def test_equal_keys_of_other_types_are_one() -> None:
         found = await asyncio.gather(numbers.load({"n": 5}), numbers.load({"n": 5.0}))
     assert list(found) == [{"n": 5}, {"n": 5}]
     assert [request.entries for request in wire.requests] == [1]
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=5),
+        st.one_of(
+            st.text(min_size=1), st.integers(), st.binary(min_size=1), st.just('a":{"S":"b"}')
+        ),
+        min_size=1,
+        max_size=2,
+    )
+)
+def test_keys_of_one_shape_have_the_same_names_and_types(given: dict[str, Any]) -> None:
+    try:
+        identity = codec.encode_key(given, None, None)
+    except codec.Refusal:
+        assume(False)
+    schema = codec.KeySchema.from_key(given)
+    typed = orjson.loads(identity)
+    types = "".join(next(iter(typed[name])) for name in typed).encode()
+    assert _shape_of(identity, None) == (tuple(typed), types)
+    assert _shape_of(codec.encode_key(given, schema, None), schema) == (tuple(typed), types)
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -394,6 +497,8 @@ async def test_ten_thousand_random_cancellations(wire: FakeWire) -> None:
             assert not loader._unsent
             assert not loader._open
             assert not loader._under_way
+        engine = await db._engine()
+        assert engine._slots._semaphore._value == 8
     assert (cancelled, answered) == (10_000, 5_000)
     assert sum(loader.stats.cancelled for loader in loaders) > 2_000
     assert wire.in_flight == 0
