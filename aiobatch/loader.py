@@ -165,7 +165,13 @@ class Loader(Generic[ItemT]):
         """
         self._join_loop()
         schema = self._schema()
-        identity = self._encode(key, None, schema)
+        try:
+            identity = self._encode(key, None, schema)
+        except InvalidItem:
+            if not await self._renew(key, schema):
+                raise
+            schema = self._schema()
+            identity = self._encode(key, None, schema)
         known, item = self._cached(identity)
         if not known:
             entry, waiter = self._wait_for(key, identity, schema)
@@ -207,7 +213,13 @@ class Loader(Generic[ItemT]):
         encoded: list[bytes | InvalidItem] = []
         for index, key in enumerate(given):
             try:
-                encoded.append(self._encode(key, index, schema))
+                try:
+                    encoded.append(self._encode(key, index, schema))
+                except InvalidItem:
+                    if not await self._renew(key, schema):
+                        raise
+                    schema = self._schema()
+                    encoded.append(self._encode(key, index, schema))
             except InvalidItem as error:
                 if not return_exceptions:
                     raise
@@ -305,6 +317,22 @@ class Loader(Generic[ItemT]):
             raise InvalidItem(
                 index, refusal.path, refusal.reason, what="key"
             ) from refusal.__cause__
+
+    async def _renew(self, key: Any, schema: KeySchema | None) -> bool:
+        """Whether other key names are known now than those that refused this key.
+
+        The table may have been made anew, and what is remembered of it is old.
+        """
+        if schema is None or self._engine is None:
+            return False
+        try:
+            self._encode(key, None, None)
+        except InvalidItem:
+            # The names have nothing to do with it.
+            return False
+        now = asyncio.get_running_loop().time()
+        async with self._access.under_way():
+            return await self._access.renew(self._engine, self._table, self._retry, Meter(now))
 
     def _cached(self, identity: bytes) -> tuple[bool, Loaded]:
         self._stats.loads += 1

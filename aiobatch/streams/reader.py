@@ -194,7 +194,7 @@ class ItemStream(Stream, Generic[ItemT]):
             if self._slice_is_over:
                 await self._breathe()
             if self._requests is None:
-                self._begin(key)
+                await self._begin(key)
             identity = codec.encode_key(key, self._schema, self._access.serialize)
             await self._take_in(identity, Version(index, key, identity, False))
         except codec.Refusal as refusal:
@@ -209,11 +209,13 @@ class ItemStream(Stream, Generic[ItemT]):
             self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
             raise self._cut_short from refusal.__cause__
 
-    def _begin(self, first: Any) -> None:
+    async def _begin(self, first: Any) -> None:
         """Start the call. The first key tells the key names if nothing else does."""
         assert self._engine is not None
         serialize = self._access.serialize
-        schema = self._access.known_schema(self._engine, self._table)
+        schema = await self._fitting_schema(
+            lambda schema: codec.encode_key(first, schema, serialize)
+        )
         codec.encode_key(first, schema, serialize)
         self._schema = schema or KeySchema.from_key(first, serialize)
         expression, placeholders = self._projection

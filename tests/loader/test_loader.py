@@ -540,10 +540,12 @@ async def test_keys_of_another_shape_harm_their_callers_alone(db: DynamoDB, wire
         assert "RejectedKeys" in refused.response or isinstance(refused.cause, ServiceError)
     # Once the names are known, it is refused before it joins anything.
     await users.load(key(1))
-    before = len(wire.requests)
-    with pytest.raises(InvalidItem):
-        await users.load({"id": "a"})
-    assert len(wire.requests) == before
+    wire.requests.clear()
+    for _ in range(3):
+        with pytest.raises(InvalidItem):
+            await users.load({"id": "a"})
+    # The names might have been old: they are asked for again.
+    assert [request.operation for request in wire.requests] == ["DescribeTable"]
 
 
 async def test_a_rejected_key_harms_its_callers_alone(db: DynamoDB, wire: FakeWire) -> None:
