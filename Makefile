@@ -152,6 +152,14 @@ lint: .venv/.installed ## Check style and formatting
 types: .venv/.installed ## Check types
 	@.venv/bin/mypy --strict $(CODE)
 
+# Every warning is an error. The log of warnings is kept beside the pages.
+.PHONY: docs
+docs: .venv-docs/.installed ## Build the documentation into build/docs/html
+	@rm -rf build/docs/html
+	@.venv-docs/bin/python -m sphinx -b html -d build/docs/trees -q -W --keep-going \
+	  docs build/docs/html </dev/null
+	@echo "build/docs/html/index.html"
+
 .PHONY: format
 format: .venv/.installed ## Format and fix what can be fixed
 	@.venv/bin/ruff format .
@@ -175,7 +183,7 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
+	@rm -rf .venv .venv-low .venv-docs .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
 	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
@@ -223,6 +231,9 @@ check-rust:
 
 .venv-low/.installed: pyproject.toml $(addprefix requirements/,low.txt low.lock.txt test.txt) | check-python
 	$(call venv,.venv-low,-r requirements/low.txt -e '.[aioboto3]')
+
+.venv-docs/.installed: pyproject.toml $(addprefix requirements/,docs.txt docs.lock.txt) | check-python
+	$(call venv,.venv-docs,-r requirements/docs.txt -e .)
 
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)
