@@ -107,9 +107,10 @@ class DynamoDB:
     on a loop, and the pool closes with the last of them.
 
     Args:
-        region_name, endpoint_url, profile_name, aws_access_key_id, aws_secret_access_key,
-            aws_session_token, verify, config: what they mean in boto3. Unset timeouts are 3 s to
-            connect and 10 s to read, an attempt.
+        region_name, endpoint_url, profile_name, verify: what they mean in boto3.
+        aws_access_key_id, aws_secret_access_key, aws_session_token: what they mean in boto3.
+        config: a botocore ``Config``. Unset timeouts are 3 s to connect and 10 s to read, an
+            attempt.
         session: an ``aioboto3.Session`` or aiobotocore's ``AioSession`` to make the client from.
         client: an open aiobotocore or aioboto3 client that stays the caller's: its hooks stay in
             force, it is never closed here, its own calls are never touched. ``max_concurrency``
