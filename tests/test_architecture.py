@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # Other ways in. They see a client as what `access` says of it.
     "loader": GROUND | {"access", "copies", "intake", "engine", "codec"},
     "streams": GROUND | {"access", "copies", "intake", "engine", "codec"},
-    "bulk": GROUND | {"access", "intake", "single", "streams", "engine", "codec"},
+    "bulk": GROUND | {"access", "intake", "single", "streams", "engine", "wire.protocol", "codec"},
     "access": GROUND | {"engine", "codec"},
     "copies": frozenset(),
     # What the client hands to and takes from the engine; none of them knows the client.
