@@ -145,7 +145,7 @@ class Loader(Generic[ItemT]):
 
     @property
     def stats(self) -> LoaderStats:
-        """What this loader has done so far: a copy."""
+        """What this loader has done so far, as a copy."""
         return replace(self._stats)
 
     async def load(self, key: Any) -> ItemT | None:
