@@ -5,12 +5,12 @@ It prints a line of JSON: the report, and the most memory that it took, in KB.
 
 import asyncio
 import json
-import resource
 import sys
 from typing import Any
 
 from aiobatch import DynamoDB
 from aiobatch.bulk import load
+from tests.bulk.memory import peak_kb
 
 
 async def main(settings: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ async def main(settings: dict[str, Any]) -> None:
         "rejected": report.rejected,
         "resumed_at": report.resumed_at,
         "elapsed": report.elapsed,
-        "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "peak_kb": await asyncio.to_thread(peak_kb),
     }
     print(json.dumps(told))
 

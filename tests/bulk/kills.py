@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aiobatch import codec
 from aiobatch.testing import Entry, Fault, FaultProxy
 from tests.bulk import rows
+from tests.bulk.memory import peak_kb
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -54,19 +55,11 @@ class _Killer:
         self._left -= 1
         if self._left == 0 and self._process.returncode is None:
             if self._measures:
-                self.peak_kb = _peak_kb(self._process.pid)
+                self.peak_kb = peak_kb(self._process.pid)
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
                 self.has_killed = True
         return False
-
-
-def _peak_kb(process: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return 0
 
 
 async def killed_load(
