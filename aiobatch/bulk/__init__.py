@@ -1,5 +1,6 @@
 """Bulk loads, exports and copies: files and tables of any length, in bounded memory."""
 
+from aiobatch.bulk.cost import Cost, estimate
 from aiobatch.bulk.errors import (
     BulkError,
     CheckpointError,
@@ -17,6 +18,7 @@ __all__ = [
     "FORMATS",
     "BulkError",
     "CheckpointError",
+    "Cost",
     "DeadLetterError",
     "FormatError",
     "FormatName",
@@ -24,6 +26,7 @@ __all__ = [
     "LoadReport",
     "MissingExtra",
     "SourceError",
+    "estimate",
     "format_of",
     "load",
     "parse_types",
