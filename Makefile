@@ -135,6 +135,15 @@ dist: .venv-dist/.installed ## Build the sdist and the wheels of both packages i
 	  else echo "WARNING: there is no cargo: aiobatch-native was not built" >&2; fi
 	@ls -l dist
 
+# Both ends of the range have lines of their own, and so have both codecs: `make native` first.
+.PHONY: coverage
+coverage: $(BACKENDS) .venv/.installed ## Branch coverage of aiobatch/ over the suite, in build/coverage
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage run -m pytest -q $(PYTEST_ARGS) </dev/null
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage combine -q build/coverage
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage html -q -d build/coverage/html
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage report
+
 .PHONY: test-browser
 test-browser: browser $(BACKENDS) .venv/.installed ## The example's page in a real browser, Chromium
 	@echo "== the page of the FastAPI example in a browser (.venv)"
@@ -171,6 +180,7 @@ lint: .venv/.installed ## Check style and formatting
 .PHONY: types
 types: .venv/.installed ## Check types
 	@.venv/bin/mypy --strict $(CODE)
+	@.venv/bin/pyright
 
 # Every warning is an error. The log of warnings is kept beside the pages.
 .PHONY: docs
