@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # A feature for users' tests; imported on demand, and by nothing of ours.
     "testing": GROUND | {"wire", "codec"},
     # For tasks of other engines: on the client.
-    "partitions": GROUND | {"client", "streams", "engine"},
+    "partitions": GROUND | {"client", "streams", "engine", "codec"},
     # Each imports its library; imported by the user alone.
     "integrations": GROUND | {"partitions"},
     **dict.fromkeys(GROUND, frozenset()),

@@ -11,6 +11,7 @@ that it takes and returns. Inside, one event loop a process does the work of all
 
 from aiobatch.partitions.ledger import Ledger, Problem, WriteFailed
 from aiobatch.partitions.loop import close
+from aiobatch.partitions.read import query_partition, scan_batches, scan_segment
 from aiobatch.partitions.write import write_batches, write_partition
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "Problem",
     "WriteFailed",
     "close",
+    "query_partition",
+    "scan_batches",
+    "scan_segment",
     "write_batches",
     "write_partition",
 ]

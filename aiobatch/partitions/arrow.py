@@ -22,14 +22,19 @@ class Mismatch(ValueError):
     """A value that the column's type has no place for.
 
     Attributes:
+        row: the item's place among those that were read, counted from 0.
         path: the attribute.
         reason: what it is, and what the column takes.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, row: int, path: str, reason: str) -> None:
+        self.row = row
         self.path = path
         self.reason = reason
-        super().__init__(f"attribute {path}: {reason}")
+        super().__init__(f"item {row}, attribute {path}: {reason}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.row, self.path, self.reason)
 
 
 # ---------------------------------------------------------------------- rows to items
@@ -160,6 +165,7 @@ class BatchMaker:
     def __init__(self, schema: pa.Schema, *, on_mismatch: OnMismatch = "raise") -> None:
         self.schema = schema
         self._nulls = on_mismatch == "null"
+        self._rows = 0
         self._columns = [(field, _reader(field.type, field.name)) for field in schema]
 
     def batch(self, items: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
@@ -172,18 +178,19 @@ class BatchMaker:
         for field, read in self._columns:
             values = [item.get(field.name) for item in items]
             arrays.append(pa.array(self._read(values, read, field.name), type=field.type))
+        self._rows += len(items)
         if not arrays:
             return pa.RecordBatch.from_struct_array(pa.array([{}] * len(items), pa.struct([])))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _read(self, values: list[Any], read: Convert, name: str) -> list[Any]:
         made = []
-        for value in values:
+        for row, value in enumerate(values, self._rows):
             try:
                 made.append(None if value is None else read(value))
             except _Unfit as unfit:
                 if not self._nulls:
-                    raise Mismatch(name + unfit.path, unfit.reason) from None
+                    raise Mismatch(row, name + unfit.path, unfit.reason) from None
                 made.append(None)
         return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aiobatch.client import DynamoDB
+from aiobatch.codec import Numbers
 from aiobatch.retry import Retry
 
 __all__ = ["Connection"]
@@ -18,6 +19,7 @@ class Connection:
         region_name, endpoint_url, profile_name, max_concurrency: as for ``DynamoDB``.
         max_read_units, max_write_units: this process's share, per second and table.
         key_names: the key attributes by table, the partition key first.
+        numbers: how numbers are read.
         retry: by default ``Retry.patient()``: full jitter, since many processes share a table.
     """
 
@@ -28,10 +30,11 @@ class Connection:
     max_read_units: float | None = None
     max_write_units: float | None = None
     key_names: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    numbers: Numbers = "native"
     retry: Retry = field(default_factory=Retry.patient)
 
     def open(self) -> DynamoDB:
-        """A client, which opens at its first call. Numbers are read exactly."""
+        """A client, which opens at its first call."""
         return DynamoDB(
             region_name=self.region_name,
             endpoint_url=self.endpoint_url,
@@ -41,5 +44,5 @@ class Connection:
             max_write_units=self.max_write_units,
             key_names=dict(self.key_names),
             retry=self.retry,
-            numbers="decimal",
+            numbers=self.numbers,
         )

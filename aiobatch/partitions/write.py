@@ -82,7 +82,7 @@ def write_partition(
         Exception: what ``rows`` raised, once all rows before it have been written; the ledger
             stands in a note.
 
-    Example::
+    In a task::
 
         ledger = write_partition(
             ({"pk": f"user#{n}", "sk": "profile"} for n in range(1000)), "users", partition=7

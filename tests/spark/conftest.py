@@ -33,6 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("spark")
+            # collect() leaves its connection to the JVM to the garbage collector.
+            item.add_marker(
+                pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
+            )
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def map_in_arrow(
     Returns:
         The function. It gives one row a partition: its ledger, as JSON.
 
-    Example::
+    On the driver::
 
         done = ledgers(df.mapInArrow(map_in_arrow("users"), "ledger string"))
         done.check()

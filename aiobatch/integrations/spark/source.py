@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiobatch.integrations.spark.options import ReadOptions, WriteOptions
-from aiobatch.integrations.spark.tables import key_names
+from aiobatch.integrations.spark.tables import key_names, sample
 
 try:
     from pyspark.sql.datasource import DataSource
@@ -18,6 +18,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
+    from aiobatch.integrations.spark.reader import DynamoDBReader
     from aiobatch.integrations.spark.writer import DynamoDBWriter
 
 __all__ = ["DynamoDBDataSource"]
@@ -53,11 +54,19 @@ class DynamoDBDataSource(DataSource):  # type: ignore[misc, unused-ignore]
         check_columns(schema, names, options)
         return DynamoDBWriter(options, names)
 
-    def schema(self) -> Any:
-        """Look at some items and tell their attributes."""
-        raise NotImplementedError
+    def schema(self) -> StructType:
+        """Look at some items, and tell what their attributes have in common."""
+        from aiobatch.integrations.spark.inference import infer, to_spark
 
-    def reader(self, schema: StructType) -> Any:
+        options = ReadOptions.parse(self.options, self.slots)
+        names = key_names(options)
+        return to_spark(infer(sample(options)), names)
+
+    def reader(self, schema: StructType) -> DynamoDBReader:
         """Read the columns of this schema."""
-        ReadOptions.parse(self.options, self.slots)
-        raise NotImplementedError
+        from aiobatch.integrations.spark.reader import DynamoDBReader, FilteringReader
+
+        options = ReadOptions.parse(self.options, self.slots)
+        if options.push_key_filters:
+            return FilteringReader(options, schema, key_names(options))
+        return DynamoDBReader(options, schema)
