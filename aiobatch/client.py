@@ -49,6 +49,7 @@ from aiobatch.responses import (
     ItemResponse,
     KeysAndAttributes,
     OrderedBatchGetResponse,
+    ScanPage,
     TablesGetResponse,
     TablesWriteResponse,
     TransactGetResponse,
@@ -57,7 +58,14 @@ from aiobatch.responses import (
 )
 from aiobatch.retry import Retry
 from aiobatch.sharing import EngineSettings, Lease
-from aiobatch.single import Expressions, condition_of, describe_body, item_body, query_body
+from aiobatch.single import (
+    Expressions,
+    condition_of,
+    describe_body,
+    item_body,
+    pages_body,
+    verbatim,
+)
 from aiobatch.streams.load import bulk_write
 from aiobatch.streams.reader import ItemStream
 from aiobatch.streams.report import WriteReport
@@ -1545,47 +1553,305 @@ class DynamoDB:
         # A page's Limit counts items before the filter: with one, only whole pages make sense.
         pages_by_limit = limit is not None and filter_expression is None
         convert = converter(model)
-        items = self._pages(
-            table_name, expressions, options, limit, pages_by_limit, _checked_retry(retry)
+        items = self._items(
+            self._pages(
+                "Query",
+                table_name,
+                expressions,
+                options,
+                limit if pages_by_limit else None,
+                None,
+                _checked_retry(retry),
+            ),
+            "Query",
+            limit,
         )
         return items if convert is None else _converted(items, convert, model, table_name)
 
+    @overload
+    def scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        limit: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Item, None]: ...
+
+    @overload
+    def scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        limit: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[ModelT, None]: ...
+
+    def scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        limit: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        model: Model[Any] | None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Iterate over all items of a table, or of one segment of it, over all pages.
+
+        A scan reads, and bills, everything. For more speed than one page after another, run one
+        scan for each of ``total_segments`` at once. What must go on after a restart takes
+        :meth:`scan_pages`, which tells how far it is.
+
+        Args:
+            table_name: the table's name or ARN.
+            segment: which part to read, 0 to ``total_segments - 1``.
+            total_segments: in how many parts the table is cut; at most 1,000,000.
+            index_name: scan a secondary index instead of the table.
+            filter_expression: applied by DynamoDB after reading: what it drops is billed.
+            projection_expression: as for :meth:`batch_get_item`.
+            expression_attribute_names: placeholders in the expressions.
+            expression_attribute_values: the values in the expressions, as Python values.
+            consistent_read: strongly consistent; not for global secondary indexes.
+            limit: yield at most so many items.
+            exclusive_start_key: start after this key, such as a page's ``LastEvaluatedKey``, with
+                the same segments as the scan that it came from.
+            model: as for :meth:`batch_get_item`.
+            retry: the retry policy of each page.
+
+        Raises:
+            ValueError, TypeError: arguments that cannot be right; at once, before iteration.
+            InvalidItem: ``exclusive_start_key`` cannot be a key; at once.
+            ServiceError: DynamoDB refused a page, or kept throttling it.
+            WireError: there was no usable answer to a page.
+            ModelMismatch: the model refused an item, which ends the iteration. ``response`` has it
+                as ``Item``, a plain dict; the items before it have been yielded.
+
+        Example::
+
+            async for item in db.scan("users", segment=0, total_segments=4):
+                print(item["pk"])
+        """
+        if limit is not None and (isinstance(limit, bool) or limit < 1):
+            raise ValueError("limit must be 1 or more, or None for all items")
+        convert = converter(model)
+        pages = self._scan(
+            table_name,
+            segment=segment,
+            total_segments=total_segments,
+            index_name=index_name,
+            filter_expression=filter_expression,
+            projection_expression=projection_expression,
+            expression_attribute_names=expression_attribute_names,
+            expression_attribute_values=expression_attribute_values,
+            consistent_read=consistent_read,
+            limit=limit if filter_expression is None else None,
+            page_size=None,
+            exclusive_start_key=exclusive_start_key,
+            retry=retry,
+        )
+        items = self._items(pages, "Scan", limit)
+        return items if convert is None else _converted(items, convert, model, table_name)
+
+    def scan_pages(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        page_size: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[ScanPage, None]:
+        """Iterate over the pages of a scan; each tells where the next begins.
+
+        A page is what one request brought: at most 1 MB read (API, Scan), before the filter, so
+        that a page may be empty and yet not the last. One request is under way at a time, and only
+        when the next page is asked for.
+
+        Args: as for :meth:`scan`, and ``page_size``: how many items DynamoDB reads for a page at
+        most, before the filter.
+
+        Raises: as :meth:`scan`.
+
+        Example::
+
+            start = None  # or what was saved
+            pages = db.scan_pages("users", exclusive_start_key=start)
+            async for page in pages:
+                print(page["Count"], "LastEvaluatedKey" in page)
+        """
+        if page_size is not None and (isinstance(page_size, bool) or page_size < 1):
+            raise ValueError("page_size must be 1 or more, or None for what fits a page")
+        pages = self._scan(
+            table_name,
+            segment=segment,
+            total_segments=total_segments,
+            index_name=index_name,
+            filter_expression=filter_expression,
+            projection_expression=projection_expression,
+            expression_attribute_names=expression_attribute_names,
+            expression_attribute_values=expression_attribute_values,
+            consistent_read=consistent_read,
+            limit=None,
+            page_size=page_size,
+            exclusive_start_key=exclusive_start_key,
+            retry=retry,
+        )
+        return self._scan_pages(pages)
+
+    def _scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None,
+        total_segments: int | None,
+        index_name: str | None,
+        filter_expression: str | None,
+        projection_expression: str | None,
+        expression_attribute_names: Mapping[str, str] | None,
+        expression_attribute_values: Mapping[str, Any] | None,
+        consistent_read: bool,
+        limit: int | None,
+        page_size: int | None,
+        exclusive_start_key: Mapping[str, Any] | None,
+        retry: Retry | None,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The pages of a scan as DynamoDB writes them, once the arguments are checked."""
+        intake.check_table_name(table_name)
+        intake.check_segments(segment, total_segments)
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        expressions.add("FilterExpression", filter_expression)
+        if projection_expression is not None:
+            expressions.project(
+                codec.compile_projection(
+                    projection_expression, expressions.names, (), names_elsewhere=True
+                )
+            )
+        options = {
+            "IndexName": index_name,
+            "Segment": segment,
+            "TotalSegments": total_segments,
+            "ConsistentRead": consistent_read or None,
+            "Limit": page_size,
+        }
+        start = None
+        if exclusive_start_key is not None:
+            start = verbatim(
+                intake.encode_one(
+                    exclusive_start_key,
+                    lambda key: codec.encode_values(key, self._serialize),
+                    "exclusive_start_key",
+                )
+            )
+        return self._pages(
+            "Scan", table_name, expressions, options, limit, start, _checked_retry(retry)
+        )
+
     async def _pages(
         self,
+        operation: str,
         table_name: str,
         expressions: Expressions,
         options: dict[str, Any],
         limit: int | None,
-        pages_by_limit: bool,
+        start: Any,
         retry: Retry | None,
-    ) -> AsyncGenerator[Item, None]:
-        start: Any = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The pages of a Query or a Scan, of ``limit`` items in all if that is given."""
         left = limit
         while True:
             async with self._answering():
                 engine = await self._engine()
-                body = query_body(
-                    table_name,
-                    expressions,
-                    {
-                        **options,
-                        "Limit": left if pages_by_limit else None,
-                        "ExclusiveStartKey": start,
-                        "ReturnConsumedCapacity": _capacity_to_ask_for(
-                            None, engine.wants_capacity("read")
-                        ),
-                    },
-                )
-                page = await self._single(engine, "Query", table_name, body, retry, _page)
-            for attributes in page["Items"]:
-                yield self._decoded("Query", attributes)
+                asked = {
+                    **options,
+                    "ExclusiveStartKey": start,
+                    "ReturnConsumedCapacity": _capacity_to_ask_for(
+                        None, engine.wants_capacity("read")
+                    ),
+                }
                 if left is not None:
-                    left -= 1
-                    if left == 0:
-                        return
+                    asked["Limit"] = left
+                body = pages_body(table_name, expressions, asked)
+                page = await self._single(engine, operation, table_name, body, retry, _page)
+            yield page
+            if left is not None:
+                left -= len(page["Items"])
+                if left <= 0:
+                    return
             start = page.get("LastEvaluatedKey")
             if not start:
                 return
+
+    async def _items(
+        self, pages: AsyncGenerator[dict[str, Any], None], operation: str, limit: int | None
+    ) -> AsyncGenerator[Item, None]:
+        left = limit
+        async with aclosing(pages):
+            async for page in pages:
+                for attributes in page["Items"]:
+                    yield self._decoded(operation, attributes)
+                    if left is not None:
+                        left -= 1
+                        if left == 0:
+                            return
+
+    async def _scan_pages(
+        self, pages: AsyncGenerator[dict[str, Any], None]
+    ) -> AsyncGenerator[ScanPage, None]:
+        async with aclosing(pages):
+            async for page in pages:
+                items: list[Item] = []
+                for attributes in page["Items"]:
+                    items.append(self._decoded("Scan", attributes))
+                    if len(items) % _DECODED_A_TURN == 0:
+                        await asyncio.sleep(0)
+                told: ScanPage = {
+                    "Items": items,
+                    "Count": len(items),
+                    "ScannedCount": page.get("ScannedCount", len(items)),
+                    "Metrics": page["Metrics"],
+                }
+                if page.get("LastEvaluatedKey"):
+                    # Exact, whatever the numbers of this client: it is passed back.
+                    told["LastEvaluatedKey"] = codec.decode_item(
+                        page["LastEvaluatedKey"], "decimal"
+                    )
+                if "ConsumedCapacity" in page:
+                    told["ConsumedCapacity"] = page["ConsumedCapacity"]
+                yield told
 
     # ------------------------------------------------------------------ inside
 
@@ -1820,6 +2086,9 @@ class DynamoDB:
             raise _malformed(operation, error.reason) from None
 
 
+_READS = frozenset({"GetItem", "Query", "Scan", "TransactGetItems"})
+# Of a page of a scan: some hundred microseconds in plain Python.
+_DECODED_A_TURN = 50
 _ANOTHER_LOOP = (
     "this DynamoDB() is in use on another event loop that is still open: make one for each loop"
 )
@@ -1831,7 +2100,7 @@ async def _converted(
     model: Any,
     table_name: str,
 ) -> AsyncGenerator[Any, None]:
-    """The items of a query, as objects of a model."""
+    """The items of a query or a scan, as objects of a model."""
     position = 0
     async with aclosing(items):
         async for item in items:
@@ -1857,7 +2126,7 @@ def _now() -> float:
 
 
 def _page(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer to a Query, once it is known to be one."""
+    """An answer to a Query or a Scan, once it is known to be one."""
     if not isinstance(answer.get("Items"), list):
         raise codec.Malformed("it has no Items")
     if not isinstance(answer.get("LastEvaluatedKey"), dict | None):
@@ -1866,7 +2135,7 @@ def _page(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _direction_of(operation: str) -> Direction:
-    return "read" if operation in ("GetItem", "Query", "TransactGetItems") else "write"
+    return "read" if operation in _READS else "write"
 
 
 def _malformed(operation: str, reason: str) -> WireError:

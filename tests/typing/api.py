@@ -34,6 +34,7 @@ from aiobatch import (
     ReadReport,
     RejectedEntry,
     Retry,
+    ScanPage,
     ServiceError,
     TablesGetResponse,
     TablesWriteResponse,
@@ -156,6 +157,16 @@ async def querying(db: DynamoDB) -> AsyncIterator[str]:
         )
     ]
     assert_type(listed, list[dict[str, Any]])
+
+
+async def scanning(db: DynamoDB) -> None:
+    async for item in db.scan("users", segment=0, total_segments=2, limit=5):
+        assert_type(item, dict[str, Any])
+    async for user in db.scan("users", model=User):
+        assert_type(user, User)
+    async for page in db.scan_pages("users"):
+        assert_type(page, ScanPage)
+        assert_type(page["Items"], list[dict[str, Any]])
 
 
 def shout(item: dict[str, Any]) -> str:
