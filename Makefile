@@ -102,6 +102,13 @@ SOAK_SEEDS ?= 20
 soak: $(BACKENDS) .venv/.installed ## Loads through every fault at once, their accounts compared with the table
 	@.venv/bin/python -m tests.faults.command --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
 
+# BULK_ROWS and BULK_KILLS make it smaller. A million rows take ten minutes or so, four times.
+BULK_ROWS ?= 1000000
+BULK_KILLS ?= 20
+.PHONY: soak-bulk
+soak-bulk: .venv-ministack/.installed .venv/.installed ## Loads that are killed and started again, compared with their input
+	@.venv/bin/python -m tests.bulk.soak --rows $(BULK_ROWS) --kills $(BULK_KILLS) </dev/null
+
 .PHONY: native
 native: .venv/.native ## Build the compiled codec (needs Rust) and install it into .venv
 	@.venv/bin/python -c 'from aiobatch.codec import CODEC; print("codec in use:", CODEC.name)'

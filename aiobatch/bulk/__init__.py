@@ -1,6 +1,7 @@
 """Bulk loads, exports and copies: files and tables of any length, in bounded memory."""
 
 from aiobatch.bulk.copy import CopyReport, copy
+from aiobatch.bulk.cost import Cost, estimate
 from aiobatch.bulk.count import CountReport, count
 from aiobatch.bulk.errors import (
     BulkError,
@@ -24,6 +25,7 @@ __all__ = [
     "CheckpointError",
     "CopyFailed",
     "CopyReport",
+    "Cost",
     "CountReport",
     "DeadLetterError",
     "ExportReport",
@@ -36,6 +38,7 @@ __all__ = [
     "SourceError",
     "copy",
     "count",
+    "estimate",
     "export",
     "fetch",
     "format_of",
