@@ -1869,6 +1869,7 @@ class DynamoDB:
         page_size: int | None,
         exclusive_start_key: Mapping[str, Any] | None,
         retry: Retry | None,
+        counts_only: bool = False,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The pages of a scan as DynamoDB writes them, once the arguments are checked."""
         intake.check_table_name(table_name)
@@ -1887,6 +1888,7 @@ class DynamoDB:
             "TotalSegments": total_segments,
             "ConsistentRead": consistent_read or None,
             "Limit": page_size,
+            "Select": "COUNT" if counts_only else None,
         }
         start = None
         if exclusive_start_key is not None:
@@ -1898,7 +1900,14 @@ class DynamoDB:
                 )
             )
         return self._pages(
-            "Scan", table_name, expressions, options, limit, start, _checked_retry(retry)
+            "Scan",
+            table_name,
+            expressions,
+            options,
+            limit,
+            start,
+            _checked_retry(retry),
+            _count_page if counts_only else _page,
         )
 
     async def _pages(
@@ -1910,6 +1919,7 @@ class DynamoDB:
         limit: int | None,
         start: Any,
         retry: Retry | None,
+        read: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The pages of a Query or a Scan, of ``limit`` items in all if that is given."""
         left = limit
@@ -1926,7 +1936,7 @@ class DynamoDB:
                 if left is not None:
                     asked["Limit"] = left
                 body = pages_body(table_name, expressions, asked)
-                page = await self._single(engine, operation, table_name, body, retry, _page)
+                page = await self._single(engine, operation, table_name, body, retry, read or _page)
             yield page
             if left is not None:
                 left -= len(page["Items"])
@@ -2332,6 +2342,13 @@ def _page(answer: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(answer.get("LastEvaluatedKey"), dict | None):
         raise codec.Malformed("its LastEvaluatedKey is not a key")
     return answer
+
+
+def _count_page(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer to a Scan that only counts, once it is known to be one."""
+    if not isinstance(answer.get("Count"), int):
+        raise codec.Malformed("it has no Count")
+    return _page({**answer, "Items": []})
 
 
 def _direction_of(operation: str) -> Direction:
