@@ -26,7 +26,7 @@ from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import distinct
+from aiobatch.engine.plan import at, distinct
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
@@ -434,7 +434,7 @@ class DynamoDB:
                 if schema is None:
                     schema = intake.schema_of_first(account.keys, self._serialize)
                 encode = self._key_encoder(schema)
-                return schema.names, await intake.encode_all(account.keys, encode, "key")
+                return schema.names, await intake.encode_keys(account.keys, schema, encode)
 
             names, identities = await self._trusting(engine, [table_name], encoded, retry, meter)
             projection = codec.compile_projection(
@@ -443,7 +443,7 @@ class DynamoDB:
             account.positions, account.entries = distinct(identities, keep="first")
             requests = BatchGet.of_table(
                 table_name,
-                [identities[position] for position in account.positions],
+                at(identities, account.positions),
                 names,
                 numbers=self._numbers,
                 projection=projection,
@@ -532,7 +532,7 @@ class DynamoDB:
                     account.items, lambda item: encode(intake.unwrapped(item, operation)), "item"
                 )
 
-            schema, encoded = await self._trusting(
+            schema, fragments, identities = await self._trusting(
                 engine,
                 [table_name],
                 lambda known: self._encode_writes(
@@ -542,18 +542,16 @@ class DynamoDB:
                 meter,
                 plain,
             )
-            positions, account.entries = distinct(
-                [identity for _, identity in encoded], keep="last"
-            )
+            positions, account.entries = distinct(identities, keep="last")
             requests = BatchWrite.of_table(
                 table_name,
-                [encoded[position][0] for position in positions],
-                [encoded[position][1] for position in positions],
+                at(fragments, positions),
+                at(identities, positions),
                 schema.names,
                 deletes=operation == "delete",
                 capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")) or "NONE",
             )
-            del encoded
+            del fragments, identities
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
             account.ledger = call.ledger
             await engine.run(call)
@@ -2114,8 +2112,8 @@ class DynamoDB:
         operation: str,
         retry: Retry,
         meter: Meter,
-    ) -> tuple[KeySchema, list[tuple[bytes, bytes]]]:
-        """The fragments and key identities of a batch's writes, with the schema they follow."""
+    ) -> tuple[KeySchema, list[bytes], list[bytes]]:
+        """The schema that a batch's writes follow, their fragments and their key identities."""
         schema = self._known_schema(engine, table_name)
         if operation == "delete":
             if schema is None:
@@ -2125,23 +2123,25 @@ class DynamoDB:
                 schema = intake.schema_of_first([first], self._serialize)
             encode_key = self._key_encoder(schema)
 
-            def encode(item: Any) -> tuple[bytes, bytes]:
-                key = encode_key(intake.unwrapped(item, operation))
-                return key, key
+            keys = await intake.encode_keys(
+                items, schema, lambda item: encode_key(intake.unwrapped(item, operation))
+            )
+            return schema, keys, keys
 
-            return schema, await intake.encode_all(items, encode, "key")
-
-        async def encode_with(known: KeySchema | None) -> list[tuple[bytes, bytes]]:
+        async def encode_with(known: KeySchema | None) -> tuple[list[bytes], list[bytes]]:
             encode_item = self._item_encoder(known)
-            return await intake.encode_all(
-                items, lambda item: encode_item(intake.unwrapped(item, operation)), "item"
+            return await intake.encode_items(
+                items,
+                known,
+                self._serialize,
+                lambda item: encode_item(intake.unwrapped(item, operation)),
             )
 
         if schema is None:
             # What can be refused without the key names is refused before anything is sent.
             await encode_with(None)
             schema = await self._describe(engine, table_name, retry, meter)
-        return schema, await encode_with(schema)
+        return schema, *await encode_with(schema)
 
     async def _encoded_key(
         self, engine: Dispatcher, key: Any, table_name: str, retry: Retry | None
