@@ -37,7 +37,7 @@ AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("aiobatch.engine")
 
-LOOP_SLICE = 0.002
+LOOP_SLICE = 0.001
 """Seconds that decoding or encoding may hold the loop before others get their turn."""
 
 # A partial answer of at least this size was cut by size, not by throttling: DynamoDB stops at
@@ -133,6 +133,8 @@ class Dispatcher:
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
+            # A circle through this would keep all that was read until the collector comes by.
+            del call.on_due
             if call.observer is not None:
                 failed = call.cause if call.must_raise else None
                 call.observer.finished(counts_of(call.counts()), ended_by or failed)
