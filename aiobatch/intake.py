@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
-from aiobatch import codec
+from aiobatch import codec, limits
 from aiobatch.codec import KeySchema
 from aiobatch.engine.dispatch import LOOP_SLICE
 from aiobatch.errors import InvalidItem
 
 __all__ = [
     "as_list",
+    "check_segments",
     "check_table_name",
     "encode_all",
     "encode_items",
@@ -35,6 +36,23 @@ def check_table_name(table_name: str) -> None:
         raise TypeError(f"table_name must be a str, not {type(table_name).__name__}")
     if not table_name:
         raise ValueError("table_name is empty: give the table's name or its ARN")
+
+
+def check_segments(segment: int | None, total_segments: int | None) -> None:
+    """Raise unless these name one segment of a scan, or none."""
+    if segment is None and total_segments is None:
+        return
+    if segment is None or total_segments is None:
+        raise ValueError("segment and total_segments go together: give both or neither")
+    for name, value in (("segment", segment), ("total_segments", total_segments)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not 1 <= total_segments <= limits.SCAN_MAX_SEGMENTS:
+        raise ValueError(f"total_segments must be 1 to {limits.SCAN_MAX_SEGMENTS:,}")
+    if not 0 <= segment < total_segments:
+        raise ValueError(
+            f"segment must be 0 to total_segments - 1, that is {total_segments - 1}; not {segment}"
+        )
 
 
 def as_list(values: Iterable[Any], what: str) -> list[Any]:

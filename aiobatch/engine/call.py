@@ -106,6 +106,9 @@ class BatchCall:
         size: the number of entries.
         retry: the budget.
         meter: counts what the call costs.
+
+    Attributes:
+        holds_slot: whether it has a slot in hand, for its next request.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class BatchCall:
         self.in_flight = 0
         self.progressed_at = meter.started_at
         self.pump: asyncio.Task[None] | None = None
+        self.holds_slot = False
         # What ended the call; what ended an entry; what went wrong last, if nothing else did.
         self.fatal: Exception | None = None
         self.failure: Exception | None = None
@@ -188,6 +192,11 @@ class BatchCall:
     def is_over(self) -> bool:
         """Whether nothing is left to send, to wait for, or to hear of."""
         return not (self.plan or self.waiting or self.in_flight)
+
+    @property
+    def is_one_request(self) -> bool:
+        """Whether it fits into one request, as far as is known when it begins."""
+        return len(self.ledger) <= self.requests.max_entries
 
     @property
     def can_send(self) -> bool:
