@@ -57,6 +57,10 @@ class WorkerLoop:
         finally:
             future.cancel()
 
+    def knows(self, connection: Connection) -> bool:
+        """Whether a client with these settings is there by now."""
+        return connection in self._clients
+
     def client(self, connection: Connection) -> DynamoDB:
         """The client with these settings. Call it on the loop."""
         client = self._clients.get(connection)

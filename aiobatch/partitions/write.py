@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from aiobatch.errors import (
 from aiobatch.partitions.feed import Feed
 from aiobatch.partitions.ledger import PROBLEMS_KEPT, Ledger, Problem
 from aiobatch.partitions.loop import WorkerLoop, worker_loop
+from aiobatch.partitions.pacing import starting_delay
 from aiobatch.partitions.settings import Connection
 from aiobatch.retry import Retry
 from aiobatch.streams.report import WriteReport
@@ -206,6 +208,8 @@ async def _load(
     operation: Operation,
     on_invalid: OnInvalid,
 ) -> None:
+    if not here.knows(connection):
+        await asyncio.sleep(starting_delay(connection.max_write_units))
     client = here.client(connection)
     try:
         await client.bulk_write(
