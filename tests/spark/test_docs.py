@@ -1,7 +1,9 @@
 """The blocks of docs/spark.md run: Spark's in one session, Dask's and Ray's as programs."""
 
 import asyncio
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -24,6 +26,16 @@ PROGRAMS = {
 def test_the_blocks_are_found() -> None:
     assert len(BLOCKS) == 6
     assert {name: len(found) for name, found in PROGRAMS.items()} == {"dask": 1, "ray": 1}
+
+
+def test_every_module_declares_its_names() -> None:
+    from aiobatch.integrations import spark
+
+    assert all(hasattr(spark, name) for name in spark.__all__)
+    for info in pkgutil.iter_modules(spark.__path__, "aiobatch.integrations.spark."):
+        module = importlib.import_module(info.name)
+        for name in module.__all__:
+            assert hasattr(module, name), f"{info.name}.{name}"
 
 
 @pytest.fixture(scope="module")
