@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiobatch.errors import (
@@ -48,6 +48,7 @@ def write_partition(
     max_concurrency: int = 16,
     max_write_units: float | None = None,
     retry: Retry | None = None,
+    on_end: Callable[[Ledger], object] | None = None,
 ) -> Ledger:
     """Put the rows of one partition into a table, or delete their keys. Blocks until it is done.
 
@@ -73,6 +74,7 @@ def write_partition(
         max_write_units: capacity units a second that this process may consume: the job's, divided
             by the processes that run at once.
         retry: by default ``Retry.patient()``.
+        on_end: called with the ledger however it ends, so also where ``rows`` raised.
 
     Returns:
         The ledger. It is returned where rows are at fault, the table is missing, or DynamoDB kept
@@ -112,6 +114,7 @@ def write_partition(
         partition=partition,
         attempt=attempt,
         on_invalid=on_invalid,
+        on_end=on_end,
     )
 
 
@@ -175,6 +178,7 @@ def _write(
     partition: int | None,
     attempt: int | None,
     on_invalid: OnInvalid,
+    on_end: Callable[[Ledger], object] | None,
 ) -> Ledger:
     """See :func:`write_partition`."""
     here = worker_loop()
@@ -197,6 +201,8 @@ def _write(
     finally:
         # Interrupted: nothing more leaves.
         load.cancel()
+        if on_end is not None:
+            on_end(account.ledger())
     return account.ledger()
 
 
