@@ -32,6 +32,7 @@ class WorkerLoop:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._clients: dict[Connection, DynamoDB] = {}
+        self._begun: set[tuple[Connection, str]] = set()
         # A daemon: a process that ends is not held up by what it does not wait for.
         self._thread = threading.Thread(target=self._run, name="aiobatch-loop", daemon=True)
         self._thread.start()
@@ -57,9 +58,11 @@ class WorkerLoop:
         finally:
             future.cancel()
 
-    def knows(self, connection: Connection) -> bool:
-        """Whether a client with these settings is there by now."""
-        return connection in self._clients
+    def begins(self, connection: Connection, table_name: str) -> bool:
+        """Whether this is the first write with these settings to this table."""
+        before = len(self._begun)
+        self._begun.add((connection, table_name))
+        return len(self._begun) > before
 
     def client(self, connection: Connection) -> DynamoDB:
         """The client with these settings. Call it on the loop."""

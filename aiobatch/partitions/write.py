@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ from aiobatch.errors import (
 from aiobatch.partitions.feed import Feed
 from aiobatch.partitions.ledger import PROBLEMS_KEPT, Ledger, Problem
 from aiobatch.partitions.loop import WorkerLoop, worker_loop
-from aiobatch.partitions.pacing import starting_delay
+from aiobatch.partitions.pacing import begin
 from aiobatch.partitions.settings import Connection
 from aiobatch.retry import Retry
 from aiobatch.streams.report import WriteReport
@@ -214,10 +213,10 @@ async def _load(
     operation: Operation,
     on_invalid: OnInvalid,
 ) -> None:
-    if not here.knows(connection):
-        await asyncio.sleep(starting_delay(connection.max_write_units))
     client = here.client(connection)
     try:
+        if here.begins(connection, account.table_name):
+            await begin(client, account.table_name, connection.max_write_units)
         await client.bulk_write(
             feed,
             account.table_name,

@@ -1,7 +1,7 @@
 """``python -m benchmarks.fleet``: a fleet of workers on one table, and one process by itself.
 
 ``--write FILE`` puts the figures into a page that has the places ``fleet``, ``waves`` and
-``one-process``. The first two are simulated and the same everywhere; the last is of this machine.
+``one-process``. The first two are simulated, on no machine's account; the last is of this machine.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
 The engines are real: the same batches, paces, ceilings and retries as in a task of Spark. The table
 is a token bucket behind some latency. So the figures are about how a fleet behaves, not about how
-fast a processor is, and are the same on every machine.
+fast a processor is, and come out much the same on every machine (not quite: engines let the loop go
+by the clock).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 
 from aiobatch import DynamoDB, Retry
 from aiobatch.limits import BATCH_WRITE_MAX_OPERATIONS
-from aiobatch.partitions.pacing import starting_delay
+from aiobatch.partitions.pacing import begin
 from benchmarks.fleet.table import Table, WorkersWire
 
 TABLE = "users"
@@ -109,10 +110,10 @@ async def simulate(fleet: Fleet) -> Outcome:
     async def work(number: int) -> dict[str, Any]:
         first = ends[number - 1] if number else 0
         seen = progress[number]
-        await asyncio.sleep(starting_delay(share))
         async with DynamoDB(
             wire=WorkersWire(table), key_names={TABLE: ("pk",)}, max_write_units=share, retry=retry
         ) as db:
+            await begin(db, TABLE, share)
             report = await db.bulk_write(
                 _keys(first, ends[number]),
                 TABLE,
@@ -122,7 +123,7 @@ async def simulate(fleet: Fleet) -> Outcome:
             seen.see(report.processed, loop.time())
             return dict(report.metrics)
 
-    # The jitter is drawn from the module's generator; a run with one seed is always the same.
+    # The jitter is drawn from the module's generator.
     state = random.getstate()
     random.seed(fleet.seed)
     try:

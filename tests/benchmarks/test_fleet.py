@@ -12,8 +12,8 @@ def test_a_fleet_with_a_ceiling_is_not_refused() -> None:
     outcome = on_virtual_time(simulate(Fleet(10, 1000, 10.0, share=0.8)))
     assert outcome.entries == 10_000
     assert outcome.refused == 0
-    # Each process may spend one second's share at once in the beginning.
-    assert outcome.of_the_ceiling == pytest.approx(1.0, abs=0.12)
+    # Whole, from the first request to the last answer: no burst at the beginning.
+    assert outcome.of_the_ceiling == pytest.approx(1.0, abs=0.05)
     assert outcome.requests_by_least == pytest.approx(1.0, abs=0.05)
 
 
@@ -23,11 +23,6 @@ def test_a_fleet_without_one_is_refused_and_writes_all_the_same() -> None:
     assert outcome.refused > 0
     assert outcome.requests_by_least > 1.0
     assert 0.5 < outcome.of_the_rate < 1.3
-
-
-def test_one_seed_is_always_the_same() -> None:
-    fleet = Fleet(4, 200, 3.0, seed=7)
-    assert on_virtual_time(simulate(fleet)) == on_virtual_time(simulate(fleet))
 
 
 def test_equal_partitions_use_the_whole_rate() -> None:
