@@ -102,6 +102,13 @@ SOAK_SEEDS ?= 20
 soak: $(BACKENDS) .venv/.installed ## Loads through every fault at once, their accounts compared with the table
 	@.venv/bin/python -m tests.faults.command --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
 
+# BULK_ROWS and BULK_KILLS make it smaller. A million rows take ten minutes or so, four times.
+BULK_ROWS ?= 1000000
+BULK_KILLS ?= 20
+.PHONY: soak-bulk
+soak-bulk: .venv-ministack/.installed .venv/.installed ## Loads that are killed and started again, compared with their input
+	@.venv/bin/python -m tests.bulk.soak --rows $(BULK_ROWS) --kills $(BULK_KILLS) </dev/null
+
 .PHONY: native
 native: .venv/.native ## Build the compiled codec (needs Rust) and install it into .venv
 	@.venv/bin/python -c 'from aiobatch.codec import CODEC; print("codec in use:", CODEC.name)'
@@ -114,6 +121,28 @@ native-lint: check-rust ## Check the compiled codec's style and formatting
 .PHONY: fuzz
 fuzz: .venv/.installed ## Damage answers and items for FUZZ_SECONDS (60), over every codec installed
 	@.venv/bin/python -m tests.codec.fuzz --seconds $(FUZZ_SECONDS) </dev/null
+
+.PHONY: test-wheel
+test-wheel: .venv/.installed .venv-dist/.installed ## The distributions, installed into empty environments and tested
+	@.venv/bin/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS) </dev/null
+
+.PHONY: dist
+dist: .venv-dist/.installed ## Build the sdist and the wheels of both packages into dist/
+	@rm -rf dist
+	@.venv-dist/bin/python -m build --no-isolation --outdir dist . </dev/null
+	@if command -v cargo >/dev/null; then .venv-dist/bin/maturin build --release --locked --sdist \
+	  -m native/Cargo.toml -o dist </dev/null; \
+	  else echo "WARNING: there is no cargo: aiobatch-native was not built" >&2; fi
+	@ls -l dist
+
+# Both ends of the range have lines of their own, and so have both codecs: `make native` first.
+.PHONY: coverage
+coverage: $(BACKENDS) .venv/.installed ## Branch coverage of aiobatch/ over the suite, in build/coverage
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage run -m pytest -q $(PYTEST_ARGS) </dev/null
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage combine -q build/coverage
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage html -q -d build/coverage/html
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage report
 
 .PHONY: test-browser
 test-browser: browser $(BACKENDS) .venv/.installed ## The example's page in a real browser, Chromium
@@ -159,6 +188,15 @@ lint: .venv/.installed ## Check style and formatting
 .PHONY: types
 types: .venv/.installed ## Check types
 	@.venv/bin/mypy --strict $(CODE)
+	@.venv/bin/pyright
+
+# Every warning is an error. The log of warnings is kept beside the pages.
+.PHONY: docs
+docs: .venv-docs/.installed ## Build the documentation into build/docs/html
+	@rm -rf build/docs/html
+	@.venv-docs/bin/python -m sphinx -b html -d build/docs/trees -q -W --keep-going \
+	  docs build/docs/html </dev/null
+	@echo "build/docs/html/index.html"
 
 .PHONY: format
 format: .venv/.installed ## Format and fix what can be fixed
@@ -180,10 +218,19 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 	    "$$scratch/venv/bin/python" -m pip freeze; } >"$$scratch/lock.txt"; \
 	  mv "$$scratch/lock.txt" "requirements/$$end.lock.txt"; \
 	done
+	@$(MAKE) --no-print-directory hashes
+
+.PHONY: hashes
+hashes: .venv-dist/.installed ## Write requirements/dev.hashes.txt from the pinned requirements
+	@{ echo '# What `make venv` installs into .venv, with hashes: pip install --require-hashes -r this file.'; \
+	  echo '# `make lock` writes this file.'; \
+	  .venv-dist/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate requirements/high.txt; } >requirements/.dev.hashes.txt
+	@mv requirements/.dev.hashes.txt requirements/dev.hashes.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack .venv-spark
+	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack .venv-spark
 	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
@@ -242,6 +289,12 @@ check-rust:
 
 .venv-low/.installed: pyproject.toml $(addprefix requirements/,low.txt low.lock.txt test.txt) | check-python
 	$(call venv,.venv-low,-r requirements/low.txt -e '.[aioboto3]')
+
+.venv-docs/.installed: pyproject.toml $(addprefix requirements/,docs.txt docs.lock.txt) | check-python
+	$(call venv,.venv-docs,-r requirements/docs.txt -e .)
+
+.venv-dist/.installed: requirements/dist.txt | check-python
+	$(call venv,.venv-dist,-r requirements/dist.txt)
 
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)

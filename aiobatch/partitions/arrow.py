@@ -10,7 +10,7 @@ try:
     import pyarrow as pa
     import pyarrow.types as kinds
 except ImportError as error:
-    raise ImportError("record batches need pyarrow: pip install 'aiobatch[arrow]'") from error
+    raise ImportError("record batches need pyarrow: pip install 'aiobatch[parquet]'") from error
 
 __all__ = ["BatchMaker", "Mismatch", "RowMaker"]
 
