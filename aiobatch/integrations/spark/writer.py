@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark import TaskContext
-from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
-
+from aiobatch.integrations.spark.api import (
+    DataSourceArrowWriter,
+    TaskContext,
+    WriterCommitMessage,
+)
 from aiobatch.integrations.spark.options import WriteOptions
 from aiobatch.integrations.spark.reports import JOB, attempt_name, write_report
 from aiobatch.partitions import Ledger, WriteFailed, write_batches
