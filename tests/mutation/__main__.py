@@ -2,9 +2,9 @@
 
     python -m tests.mutation aiobatch/codec/size.py aiobatch/engine/backoff.py
 
-mutmut changes a copy in build/mutation, so the checkout stays as it is. A module is mutated under the
-tests that are named for it here, which must be quick and need no server. A piece that was interrupted
-goes on where it was, unless --fresh is given.
+mutmut changes a copy in build/mutation, so the checkout stays as it is. A module is mutated under
+the tests that are named for it here, which must be quick and need no server. A piece that was
+interrupted goes on where it was, unless --fresh is given.
 """
 
 import argparse
