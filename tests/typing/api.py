@@ -37,6 +37,7 @@ from aiobatch import (
     ReadReport,
     RejectedEntry,
     Retry,
+    ScanPage,
     ServiceError,
     TablesGetResponse,
     TablesWriteResponse,
@@ -175,6 +176,16 @@ async def querying(db: DynamoDB) -> AsyncIterator[str]:
     assert_type(listed, list[dict[str, Any]])
 
 
+async def scanning(db: DynamoDB) -> None:
+    async for item in db.scan("users", segment=0, total_segments=2, limit=5):
+        assert_type(item, dict[str, Any])
+    async for user in db.scan("users", model=User):
+        assert_type(user, User)
+    async for page in db.scan_pages("users"):
+        assert_type(page, ScanPage)
+        assert_type(page["Items"], list[dict[str, Any]])
+
+
 def shout(item: dict[str, Any]) -> str:
     return str(item).upper()
 
@@ -309,6 +320,15 @@ async def loading(db: DynamoDB, flag: bool) -> None:
     users.clear()
     assert_type(users.stats, LoaderStats)
     assert_type(users.stats.batches, int)
+    typed = db.loader("users", model=User, cache={})
+    assert_type(typed, Loader[User])
+    assert_type(await typed.load({"pk": "a"}), User | None)
+    assert_type(await typed.load_many([{"pk": "a"}]), list[User | None])
+    assert_type(
+        await typed.load_many([{"pk": "a"}], return_exceptions=True),
+        list[User | BaseException | None],
+    )
+    assert_type(db.loader("users", model=shout), Loader[str])
 
 
 async def streaming(db: DynamoDB, keys: AsyncIterator[dict[str, str]]) -> None:
@@ -322,6 +342,11 @@ async def streaming(db: DynamoDB, keys: AsyncIterator[dict[str, str]]) -> None:
     assert_type(items.report.unprocessed_keys, list[Any])
     assert_type(items.report.metrics, Metrics)
     assert_type(items.report.invalid_keys, list[InvalidEntry])
+    async with db.iter_get(keys, "users", model=User) as found:
+        assert_type(found, ItemStream[User])
+        async for user in found:
+            assert_type(user, User)
+    assert_type(db.iter_get([User("a")], "users", model=shout), ItemStream[str])
     db.iter_get([User("a")], "users", on_invalid="collect", max_pending=500, retry=Retry())
 
     async with db.batch_writer("users", max_wait=1) as writer:

@@ -64,7 +64,8 @@ async def querying(db: DynamoDB) -> None:
 
 
 async def loading(db: DynamoDB) -> None:
-    db.loader("users", cache=True)  # type: ignore[arg-type]
+    db.loader("users", cache=True)  # type: ignore[call-overload]
+    db.loader("users", model="User")  # type: ignore[call-overload]
     loaded = await db.loader("users").load({"pk": "a"})
     # It may be None.
     loaded["pk"]  # type: ignore[index]
@@ -73,11 +74,12 @@ async def loading(db: DynamoDB) -> None:
 
 
 async def streaming(db: DynamoDB) -> None:
-    async for _ in db.iter_get(None, "users"):  # type: ignore[arg-type]
+    async for _ in db.iter_get(None, "users"):  # type: ignore[call-overload]
         pass
     with db.batch_writer("users"):  # type: ignore[attr-defined]
         pass
-    db.iter_get([], "users", on_invalid="skip")  # type: ignore[arg-type]
+    db.iter_get([], "users", on_invalid="skip")  # type: ignore[call-overload]
+    db.iter_get([], "users", model=7)  # type: ignore[call-overload]
     await db.bulk_write([], "users", operation="update")  # type: ignore[arg-type]
     report = await db.bulk_write([], "users")
     print(report.missing)  # type: ignore[attr-defined]
