@@ -7,6 +7,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Iterable,
     Mapping,
@@ -25,15 +26,16 @@ from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import distinct
+from aiobatch.engine.plan import at, distinct
 from aiobatch.engine.pressure import Direction
-from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity
+from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
     AccessDenied,
     BatchError,
     BatchTimeout,
     ClientClosed,
     ConditionFailed,
+    InvalidItem,
     KeyNamesUnknown,
     ServiceError,
     WireError,
@@ -49,6 +51,7 @@ from aiobatch.responses import (
     ItemResponse,
     KeysAndAttributes,
     OrderedBatchGetResponse,
+    ScanPage,
     TablesGetResponse,
     TablesWriteResponse,
     TransactGetResponse,
@@ -57,7 +60,14 @@ from aiobatch.responses import (
 )
 from aiobatch.retry import Retry
 from aiobatch.sharing import EngineSettings, Lease
-from aiobatch.single import Expressions, condition_of, describe_body, item_body, query_body
+from aiobatch.single import (
+    Expressions,
+    condition_of,
+    describe_body,
+    item_body,
+    pages_body,
+    verbatim,
+)
 from aiobatch.streams.load import bulk_write
 from aiobatch.streams.reader import ItemStream
 from aiobatch.streams.report import WriteReport
@@ -74,6 +84,10 @@ if TYPE_CHECKING:
 __all__ = ["DynamoDB"]
 
 ModelT = TypeVar("ModelT")
+EncodedT = TypeVar("EncodedT")
+
+_Known = Callable[[str], KeySchema | None]
+"""What is known of the key names of a table."""
 
 _UNSUPPORTED_IN_BATCHES = (
     "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
@@ -93,9 +107,10 @@ class DynamoDB:
     on a loop, and the pool closes with the last of them.
 
     Args:
-        region_name, endpoint_url, profile_name, aws_access_key_id, aws_secret_access_key,
-            aws_session_token, verify, config: what they mean in boto3. Unset timeouts are 3 s to
-            connect and 10 s to read, an attempt.
+        region_name, endpoint_url, profile_name, verify: what they mean in boto3.
+        aws_access_key_id, aws_secret_access_key, aws_session_token: what they mean in boto3.
+        config: a botocore ``Config``. Unset timeouts are 3 s to connect and 10 s to read, an
+            attempt.
         session: an ``aioboto3.Session`` or aiobotocore's ``AioSession`` to make the client from.
         client: an open aiobotocore or aioboto3 client that stays the caller's: its hooks stay in
             force, it is never closed here, its own calls are never touched. ``max_concurrency``
@@ -413,19 +428,22 @@ class DynamoDB:
             "batch_get_item", repr(table_name), account.told, view, timeout
         ):
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            if schema is None:
-                schema = intake.schema_of_first(account.keys, self._serialize)
-            names = schema.names
+
+            async def encoded(known: _Known) -> tuple[tuple[str, ...], list[bytes]]:
+                schema = known(table_name)
+                if schema is None:
+                    schema = intake.schema_of_first(account.keys, self._serialize)
+                encode = self._key_encoder(schema)
+                return schema.names, await intake.encode_keys(account.keys, schema, encode)
+
+            names, identities = await self._trusting(engine, [table_name], encoded, retry, meter)
             projection = codec.compile_projection(
                 projection_expression, expression_attribute_names, names
             )
-            encode = self._key_encoder(schema)
-            identities = await intake.encode_all(account.keys, encode, "key")
             account.positions, account.entries = distinct(identities, keep="first")
             requests = BatchGet.of_table(
                 table_name,
-                [identities[position] for position in account.positions],
+                at(identities, account.positions),
                 names,
                 numbers=self._numbers,
                 projection=projection,
@@ -507,21 +525,33 @@ class DynamoDB:
             "batch_write_item", repr(table_name), account.told, view, timeout
         ):
             engine = await self._engine()
-            schema, encoded = await self._encode_writes(
-                engine, table_name, account.items, operation, retry, meter
+
+            async def plain() -> None:
+                encode = (self._key_encoder if operation == "delete" else self._item_encoder)(None)
+                await intake.encode_all(
+                    account.items, lambda item: encode(intake.unwrapped(item, operation)), "item"
+                )
+
+            schema, fragments, identities = await self._trusting(
+                engine,
+                [table_name],
+                lambda known: self._encode_writes(
+                    engine, table_name, account.items, operation, retry, meter
+                ),
+                retry,
+                meter,
+                plain,
             )
-            positions, account.entries = distinct(
-                [identity for _, identity in encoded], keep="last"
-            )
+            positions, account.entries = distinct(identities, keep="last")
             requests = BatchWrite.of_table(
                 table_name,
-                [encoded[position][0] for position in positions],
-                [encoded[position][1] for position in positions],
+                at(fragments, positions),
+                at(identities, positions),
                 schema.names,
                 deletes=operation == "delete",
                 capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")) or "NONE",
             )
-            del encoded
+            del fragments, identities
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
             account.ledger = call.ledger
             await engine.run(call)
@@ -529,6 +559,36 @@ class DynamoDB:
         return view()  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ loads and streams
+
+    @overload
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> Loader: ...
+
+    @overload
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> Loader[ModelT]: ...
 
     def loader(
         self,
@@ -540,8 +600,9 @@ class DynamoDB:
         max_wait: float = 0.0,
         max_batch: int = 100,
         cache: MutableMapping[bytes, Item | None] | None = None,
+        model: Model[Any] | None = None,
         retry: Retry | None = None,
-    ) -> Loader:
+    ) -> Loader[Any]:
         """Load items one by one where they are needed, and have them read together.
 
         Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem;
@@ -558,6 +619,9 @@ class DynamoDB:
             max_batch: keys after which a batch goes at once, from 1 to 100.
             cache: a mapping, such as ``{}``, that remembers items and missing ones by key, for as
                 long as it lives: make it, and the loader, once a request. None: every load reads.
+                It holds plain items, with ``model`` too.
+            model: as for :meth:`batch_get_item`. An object is made for each caller; where the
+                model refuses, ``ModelMismatch`` reaches that caller alone.
             retry: the retry policy of each batch.
 
         Returns:
@@ -590,8 +654,43 @@ class DynamoDB:
             max_wait=max_wait,
             max_batch=max_batch,
             cache=cache,
+            model=model,
             retry=_checked_retry(retry) or self._retry,
         )
+
+    @overload
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> ItemStream: ...
+
+    @overload
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> ItemStream[ModelT]: ...
 
     def iter_get(
         self,
@@ -605,8 +704,9 @@ class DynamoDB:
         on_invalid: Literal["raise", "collect"] = "raise",
         max_pending: int | None = None,
         max_wait: float = 0.1,
+        model: Model[Any] | None = None,
         retry: Retry | None = None,
-    ) -> ItemStream:
+    ) -> ItemStream[Any]:
         """Read items by any number of keys, as they arrive, in bounded memory.
 
         Items come in no order. A key that comes several times is answered each time. Leaving the
@@ -629,6 +729,7 @@ class DynamoDB:
                 two full requests for each that may be under way.
             max_wait: seconds that a key waits at most for a request to fill up, where the source
                 is slow.
+            model: as for :meth:`batch_get_item`.
             retry: the retry policy; by default :meth:`Retry.patient`.
 
         Returns:
@@ -640,6 +741,10 @@ class DynamoDB:
             BatchError: after the last item, if anything is left: keys rejected, or unprocessed
                 when the retries were over or no request can succeed. ``response`` has the account.
             InvalidItem: see ``on_invalid``.
+            ModelMismatch: the model refused an item, when its turn came. The item counts as
+                processed, and is in ``response`` as a plain dict, beside the account. Iterating
+                again goes on with the next one; after leaving the block, what was not handed out
+                is among ``report.unprocessed_keys``.
             ClientClosed: the client was closed.
 
         Example::
@@ -663,6 +768,7 @@ class DynamoDB:
             consistent_read=consistent_read,
             on_missing=on_missing,
             on_invalid=_checked_on_invalid(on_invalid),
+            model=model,
         )
 
     def batch_writer(
@@ -840,10 +946,14 @@ class DynamoDB:
             asked = [read for read in reads if read.account.keys]
             if asked:
                 engine = await self._engine()
-                parts = [
-                    await read.encode(self._known_schema(engine, read.table_name), self._serialize)
-                    for read in asked
-                ]
+
+                async def encoded(known: _Known) -> list[GetPart]:
+                    return [
+                        await read.encode(known(read.table_name), self._serialize) for read in asked
+                    ]
+
+                names = [read.table_name for read in asked]
+                parts = await self._trusting(engine, names, encoded, retry, meter)
                 batch = BatchGet(
                     parts,
                     numbers=self._numbers,
@@ -924,11 +1034,20 @@ class DynamoDB:
             asked = [write for write in writes if write.account.items]
             if asked:
                 engine = await self._engine()
-                schemas = await self._schemas_to_write(engine, asked, retry, meter)
-                parts = [
-                    await write.encode(schema, self._serialize)
-                    for write, schema in zip(asked, schemas, strict=True)
-                ]
+
+                async def encoded(known: _Known) -> list[WritePart]:
+                    schemas = await self._schemas_to_write(engine, asked, retry, meter)
+                    return [
+                        await write.encode(schema, self._serialize)
+                        for write, schema in zip(asked, schemas, strict=True)
+                    ]
+
+                async def plain() -> None:
+                    for write in asked:
+                        await write.check(self._serialize)
+
+                names = [write.table_name for write in asked]
+                parts = await self._trusting(engine, names, encoded, retry, meter, plain)
                 batch = BatchWrite(
                     parts,
                     capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write"))
@@ -1042,8 +1161,7 @@ class DynamoDB:
         convert = converter(model)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            schema, fragment = await self._encoded_key(engine, key, table_name, retry)
             asked = _capacity_to_ask_for(capacity, engine.wants_capacity("read"))
             body = item_body(
                 table_name,
@@ -1116,8 +1234,14 @@ class DynamoDB:
         expressions = self._expressions(expression_attribute_names, expression_attribute_values)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment, _ = intake.encode_one(item, self._item_encoder(schema), "item")
+
+            async def encoded(known: _Known) -> tuple[KeySchema | None, bytes]:
+                schema = known(table_name)
+                return schema, intake.encode_one(item, self._item_encoder(schema), "item")[0]
+
+            schema, fragment = await self._trusting(
+                engine, [table_name], encoded, retry, self._meter()
+            )
             if fail_if_exists and schema is None:
                 schema = await self._describe(engine, table_name, retry, self._meter())
                 fragment, _ = intake.encode_one(item, self._item_encoder(schema), "item")
@@ -1165,8 +1289,7 @@ class DynamoDB:
         expressions.add("ConditionExpression", condition_expression)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            schema, fragment = await self._encoded_key(engine, key, table_name, retry)
             asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
             body = item_body(
                 table_name,
@@ -1250,8 +1373,7 @@ class DynamoDB:
             idempotent = not asks_for_old and is_idempotent(update_expression)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            schema, fragment = await self._encoded_key(engine, key, table_name, retry)
             asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
             options = {"ReturnValues": return_values, "ReturnConsumedCapacity": asked}
             answer = await self._single(
@@ -1421,11 +1543,16 @@ class DynamoDB:
                 return read({"Responses": []}) | {"Metrics": self._meter().as_answer(_now())}
             engine = await self._engine()
             wanted = engine.wants_capacity(_direction_of(operation))
-            transaction = await transactions.encode(
-                operations,
-                lambda table: self._known_schema(engine, table),
-                self._serialize,
-                {**members, "ReturnConsumedCapacity": _capacity_to_ask_for(capacity, wanted)},
+            members = {
+                **members,
+                "ReturnConsumedCapacity": _capacity_to_ask_for(capacity, wanted),
+            }
+            transaction = await self._trusting(
+                engine,
+                list(dict.fromkeys(operation.table_name for operation in operations)),
+                lambda known: transactions.encode(operations, known, self._serialize, members),
+                retry or self._retry,
+                self._meter(),
             )
             try:
                 return await self._single(
@@ -1545,47 +1672,315 @@ class DynamoDB:
         # A page's Limit counts items before the filter: with one, only whole pages make sense.
         pages_by_limit = limit is not None and filter_expression is None
         convert = converter(model)
-        items = self._pages(
-            table_name, expressions, options, limit, pages_by_limit, _checked_retry(retry)
+        items = self._items(
+            self._pages(
+                "Query",
+                table_name,
+                expressions,
+                options,
+                limit if pages_by_limit else None,
+                None,
+                _checked_retry(retry),
+            ),
+            "Query",
+            limit,
         )
         return items if convert is None else _converted(items, convert, model, table_name)
 
+    @overload
+    def scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        limit: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Item, None]: ...
+
+    @overload
+    def scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        limit: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[ModelT, None]: ...
+
+    def scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        limit: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        model: Model[Any] | None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Iterate over all items of a table, or of one segment of it, over all pages.
+
+        A scan reads, and bills, everything. For more speed than one page after another, run one
+        scan for each of ``total_segments`` at once. What must go on after a restart takes
+        :meth:`scan_pages`, which tells how far it is.
+
+        Args:
+            table_name: the table's name or ARN.
+            segment: which part to read, 0 to ``total_segments - 1``.
+            total_segments: in how many parts the table is cut; at most 1,000,000.
+            index_name: scan a secondary index instead of the table.
+            filter_expression: applied by DynamoDB after reading: what it drops is billed.
+            projection_expression: as for :meth:`batch_get_item`.
+            expression_attribute_names: placeholders in the expressions.
+            expression_attribute_values: the values in the expressions, as Python values.
+            consistent_read: strongly consistent; not for global secondary indexes.
+            limit: yield at most so many items.
+            exclusive_start_key: start after this key, such as a page's ``LastEvaluatedKey``, with
+                the same segments as the scan that it came from.
+            model: as for :meth:`batch_get_item`.
+            retry: the retry policy of each page.
+
+        Raises:
+            ValueError, TypeError: arguments that cannot be right; at once, before iteration.
+            InvalidItem: ``exclusive_start_key`` cannot be a key; at once.
+            ServiceError: DynamoDB refused a page, or kept throttling it.
+            WireError: there was no usable answer to a page.
+            ModelMismatch: the model refused an item, which ends the iteration. ``response`` has it
+                as ``Item``, a plain dict; the items before it have been yielded.
+
+        Example::
+
+            async for item in db.scan("users", segment=0, total_segments=4):
+                print(item["pk"])
+        """
+        if limit is not None and (isinstance(limit, bool) or limit < 1):
+            raise ValueError("limit must be 1 or more, or None for all items")
+        convert = converter(model)
+        pages = self._scan(
+            table_name,
+            segment=segment,
+            total_segments=total_segments,
+            index_name=index_name,
+            filter_expression=filter_expression,
+            projection_expression=projection_expression,
+            expression_attribute_names=expression_attribute_names,
+            expression_attribute_values=expression_attribute_values,
+            consistent_read=consistent_read,
+            limit=limit if filter_expression is None else None,
+            page_size=None,
+            exclusive_start_key=exclusive_start_key,
+            retry=retry,
+        )
+        items = self._items(pages, "Scan", limit)
+        return items if convert is None else _converted(items, convert, model, table_name)
+
+    def scan_pages(
+        self,
+        table_name: str,
+        *,
+        segment: int | None = None,
+        total_segments: int | None = None,
+        index_name: str | None = None,
+        filter_expression: str | None = None,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        expression_attribute_values: Mapping[str, Any] | None = None,
+        consistent_read: bool = False,
+        page_size: int | None = None,
+        exclusive_start_key: Mapping[str, Any] | None = None,
+        retry: Retry | None = None,
+    ) -> AsyncGenerator[ScanPage, None]:
+        """Iterate over the pages of a scan; each tells where the next begins.
+
+        A page is what one request brought: at most 1 MB read (API, Scan), before the filter, so
+        that a page may be empty and yet not the last. One request is under way at a time, and only
+        when the next page is asked for.
+
+        Args: as for :meth:`scan`, and ``page_size``: how many items DynamoDB reads for a page at
+        most, before the filter.
+
+        Raises: as :meth:`scan`.
+
+        Example::
+
+            start = None  # or what was saved
+            pages = db.scan_pages("users", exclusive_start_key=start)
+            async for page in pages:
+                print(page["Count"], "LastEvaluatedKey" in page)
+        """
+        if page_size is not None and (isinstance(page_size, bool) or page_size < 1):
+            raise ValueError("page_size must be 1 or more, or None for what fits a page")
+        pages = self._scan(
+            table_name,
+            segment=segment,
+            total_segments=total_segments,
+            index_name=index_name,
+            filter_expression=filter_expression,
+            projection_expression=projection_expression,
+            expression_attribute_names=expression_attribute_names,
+            expression_attribute_values=expression_attribute_values,
+            consistent_read=consistent_read,
+            limit=None,
+            page_size=page_size,
+            exclusive_start_key=exclusive_start_key,
+            retry=retry,
+        )
+        return self._scan_pages(pages)
+
+    def _scan(
+        self,
+        table_name: str,
+        *,
+        segment: int | None,
+        total_segments: int | None,
+        index_name: str | None,
+        filter_expression: str | None,
+        projection_expression: str | None,
+        expression_attribute_names: Mapping[str, str] | None,
+        expression_attribute_values: Mapping[str, Any] | None,
+        consistent_read: bool,
+        limit: int | None,
+        page_size: int | None,
+        exclusive_start_key: Mapping[str, Any] | None,
+        retry: Retry | None,
+        counts_only: bool = False,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The pages of a scan as DynamoDB writes them, once the arguments are checked."""
+        intake.check_table_name(table_name)
+        intake.check_segments(segment, total_segments)
+        expressions = self._expressions(expression_attribute_names, expression_attribute_values)
+        expressions.add("FilterExpression", filter_expression)
+        if projection_expression is not None:
+            expressions.project(
+                codec.compile_projection(
+                    projection_expression, expressions.names, (), names_elsewhere=True
+                )
+            )
+        options = {
+            "IndexName": index_name,
+            "Segment": segment,
+            "TotalSegments": total_segments,
+            "ConsistentRead": consistent_read or None,
+            "Limit": page_size,
+            "Select": "COUNT" if counts_only else None,
+        }
+        start = None
+        if exclusive_start_key is not None:
+            start = verbatim(
+                intake.encode_one(
+                    exclusive_start_key,
+                    lambda key: codec.encode_values(key, self._serialize),
+                    "exclusive_start_key",
+                )
+            )
+        return self._pages(
+            "Scan",
+            table_name,
+            expressions,
+            options,
+            limit,
+            start,
+            _checked_retry(retry),
+            _count_page if counts_only else _page,
+        )
+
     async def _pages(
         self,
+        operation: str,
         table_name: str,
         expressions: Expressions,
         options: dict[str, Any],
         limit: int | None,
-        pages_by_limit: bool,
+        start: Any,
         retry: Retry | None,
-    ) -> AsyncGenerator[Item, None]:
-        start: Any = None
+        read: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The pages of a Query or a Scan, of ``limit`` items in all if that is given."""
         left = limit
         while True:
             async with self._answering():
                 engine = await self._engine()
-                body = query_body(
-                    table_name,
-                    expressions,
-                    {
-                        **options,
-                        "Limit": left if pages_by_limit else None,
-                        "ExclusiveStartKey": start,
-                        "ReturnConsumedCapacity": _capacity_to_ask_for(
-                            None, engine.wants_capacity("read")
-                        ),
-                    },
-                )
-                page = await self._single(engine, "Query", table_name, body, retry, _page)
-            for attributes in page["Items"]:
-                yield self._decoded("Query", attributes)
+                asked = {
+                    **options,
+                    "ExclusiveStartKey": start,
+                    "ReturnConsumedCapacity": _capacity_to_ask_for(
+                        None, engine.wants_capacity("read")
+                    ),
+                }
                 if left is not None:
-                    left -= 1
-                    if left == 0:
-                        return
+                    asked["Limit"] = left
+                body = pages_body(table_name, expressions, asked)
+                page = await self._single(engine, operation, table_name, body, retry, read or _page)
+            yield page
+            if left is not None:
+                left -= len(page["Items"])
+                if left <= 0:
+                    return
             start = page.get("LastEvaluatedKey")
             if not start:
                 return
+
+    async def _items(
+        self, pages: AsyncGenerator[dict[str, Any], None], operation: str, limit: int | None
+    ) -> AsyncGenerator[Item, None]:
+        left = limit
+        async with aclosing(pages):
+            async for page in pages:
+                for attributes in page["Items"]:
+                    yield self._decoded(operation, attributes)
+                    if left is not None:
+                        left -= 1
+                        if left == 0:
+                            return
+
+    async def _scan_pages(
+        self, pages: AsyncGenerator[dict[str, Any], None]
+    ) -> AsyncGenerator[ScanPage, None]:
+        async with aclosing(pages):
+            async for page in pages:
+                items: list[Item] = []
+                for attributes in page["Items"]:
+                    items.append(self._decoded("Scan", attributes))
+                    if len(items) % _DECODED_A_TURN == 0:
+                        await asyncio.sleep(0)
+                told: ScanPage = {
+                    "Items": items,
+                    "Count": len(items),
+                    "ScannedCount": page.get("ScannedCount", len(items)),
+                    "Metrics": page["Metrics"],
+                }
+                if page.get("LastEvaluatedKey"):
+                    # Exact, whatever the numbers of this client: it is passed back.
+                    told["LastEvaluatedKey"] = codec.decode_item(
+                        page["LastEvaluatedKey"], "decimal"
+                    )
+                if "ConsumedCapacity" in page:
+                    told["ConsumedCapacity"] = page["ConsumedCapacity"]
+                yield told
 
     # ------------------------------------------------------------------ inside
 
@@ -1671,6 +2066,7 @@ class DynamoDB:
             engine=self._engine,
             known_schema=known_schema,
             describe=self._describe,
+            renew=self._renew,
         )
 
     def _join_loop(self) -> Lease:
@@ -1716,8 +2112,8 @@ class DynamoDB:
         operation: str,
         retry: Retry,
         meter: Meter,
-    ) -> tuple[KeySchema, list[tuple[bytes, bytes]]]:
-        """The fragments and key identities of a batch's writes, with the schema they follow."""
+    ) -> tuple[KeySchema, list[bytes], list[bytes]]:
+        """The schema that a batch's writes follow, their fragments and their key identities."""
         schema = self._known_schema(engine, table_name)
         if operation == "delete":
             if schema is None:
@@ -1727,23 +2123,98 @@ class DynamoDB:
                 schema = intake.schema_of_first([first], self._serialize)
             encode_key = self._key_encoder(schema)
 
-            def encode(item: Any) -> tuple[bytes, bytes]:
-                key = encode_key(intake.unwrapped(item, operation))
-                return key, key
+            keys = await intake.encode_keys(
+                items, schema, lambda item: encode_key(intake.unwrapped(item, operation))
+            )
+            return schema, keys, keys
 
-            return schema, await intake.encode_all(items, encode, "key")
-
-        async def encode_with(known: KeySchema | None) -> list[tuple[bytes, bytes]]:
+        async def encode_with(known: KeySchema | None) -> tuple[list[bytes], list[bytes]]:
             encode_item = self._item_encoder(known)
-            return await intake.encode_all(
-                items, lambda item: encode_item(intake.unwrapped(item, operation)), "item"
+            return await intake.encode_items(
+                items,
+                known,
+                self._serialize,
+                lambda item: encode_item(intake.unwrapped(item, operation)),
             )
 
         if schema is None:
             # What can be refused without the key names is refused before anything is sent.
             await encode_with(None)
             schema = await self._describe(engine, table_name, retry, meter)
-        return schema, await encode_with(schema)
+        return schema, *await encode_with(schema)
+
+    async def _encoded_key(
+        self, engine: Dispatcher, key: Any, table_name: str, retry: Retry | None
+    ) -> tuple[KeySchema | None, bytes]:
+        """The key of a single-item call, with the schema that was known."""
+
+        async def encoded(known: _Known) -> tuple[KeySchema | None, bytes]:
+            schema = known(table_name)
+            return schema, intake.encode_one(key, self._key_encoder(schema), "key")
+
+        return await self._trusting(
+            engine, [table_name], encoded, retry or self._retry, self._meter()
+        )
+
+    async def _trusting(
+        self,
+        engine: Dispatcher,
+        table_names: Sequence[str],
+        encode: Callable[[_Known], Awaitable[EncodedT]],
+        retry: Retry,
+        meter: Meter,
+        plain: Callable[[], Awaitable[object]] | None = None,
+    ) -> EncodedT:
+        """What ``encode`` makes with the key names that are known.
+
+        Where it refuses something for names that are only remembered, the table may have been made
+        anew with others: they are asked for again, once.
+
+        Args:
+            engine: the engine.
+            table_names: the tables.
+            encode: encodes with the key names that it is told.
+            retry: the budget to ask on.
+            meter: counts what it costs to ask.
+            plain: encodes without key names; by default ``encode`` where it is told none.
+        """
+        # What is asked for in this very call is not old.
+        remembered = [table for table in table_names if engine.schemas.get(table) is not None]
+        try:
+            return await encode(lambda table: self._known_schema(engine, table))
+        except InvalidItem as error:
+            refused = error
+            if not remembered:
+                raise
+        try:
+            await (plain() if plain is not None else encode(self._key_names.get))
+        except InvalidItem:
+            # The names have nothing to do with it.
+            raise refused from refused.__cause__
+        # One after the other: all that are wrong, and not just the first.
+        if not any([await self._renew(engine, table, retry, meter) for table in remembered]):
+            raise refused from refused.__cause__
+        return await encode(lambda table: self._known_schema(engine, table))
+
+    async def _renew(self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter) -> bool:
+        """Ask DynamoDB again for key names that were only remembered.
+
+        Returns:
+            Whether others are known now. Not where DynamoDB does not tell.
+        """
+        stale = engine.schemas.get(table_name)
+        if stale is None or table_name in self._key_names:
+            return False
+        async with engine.schemas.turn(table_name):
+            if engine.schemas.get(table_name) is stale:
+                if not engine.schemas.may_doubt(table_name, _now()):
+                    return False
+                try:
+                    schema = await self._described(engine, table_name, retry, meter)
+                except (KeyNamesUnknown, ServiceError, WireError):
+                    return False
+                engine.schemas.describe(table_name, schema)
+        return engine.schemas.get(table_name) != stale
 
     async def _describe(
         self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter
@@ -1753,22 +2224,27 @@ class DynamoDB:
             known = engine.schemas.get(table_name)
             if known is not None:
                 return known
-            body = describe_body(table_name)
-            request = Request("DescribeTable", table_name, body)
-            try:
-                schema, _ = await engine.single(
-                    request,
-                    None,
-                    lambda answer: KeySchema.from_description(answer.get("Table", {})),
-                    retry=retry,
-                    meter=meter,
-                )
-            except AccessDenied as error:
-                if error.code not in ("AccessDeniedException", "AccessDenied", "NotAuthorized"):
-                    raise
-                raise KeyNamesUnknown(table_name) from error
+            schema = await self._described(engine, table_name, retry, meter)
             engine.schemas.describe(table_name, schema)
             return schema
+
+    async def _described(
+        self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter
+    ) -> KeySchema:
+        request = Request("DescribeTable", table_name, describe_body(table_name))
+        try:
+            schema, _ = await engine.single(
+                request,
+                None,
+                lambda answer: KeySchema.from_description(answer.get("Table", {})),
+                retry=retry,
+                meter=meter,
+            )
+        except AccessDenied as error:
+            if error.code not in ("AccessDeniedException", "AccessDenied", "NotAuthorized"):
+                raise
+            raise KeyNamesUnknown(table_name) from error
+        return schema
 
     async def _single(
         self,
@@ -1820,6 +2296,9 @@ class DynamoDB:
             raise _malformed(operation, error.reason) from None
 
 
+_READS = frozenset({"GetItem", "Query", "Scan", "TransactGetItems"})
+# Of a page of a scan: some hundred microseconds in plain Python.
+_DECODED_A_TURN = 50
 _ANOTHER_LOOP = (
     "this DynamoDB() is in use on another event loop that is still open: make one for each loop"
 )
@@ -1831,7 +2310,7 @@ async def _converted(
     model: Any,
     table_name: str,
 ) -> AsyncGenerator[Any, None]:
-    """The items of a query, as objects of a model."""
+    """The items of a query or a scan, as objects of a model."""
     position = 0
     async with aclosing(items):
         async for item in items:
@@ -1857,7 +2336,7 @@ def _now() -> float:
 
 
 def _page(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer to a Query, once it is known to be one."""
+    """An answer to a Query or a Scan, once it is known to be one."""
     if not isinstance(answer.get("Items"), list):
         raise codec.Malformed("it has no Items")
     if not isinstance(answer.get("LastEvaluatedKey"), dict | None):
@@ -1865,8 +2344,15 @@ def _page(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def _count_page(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer to a Scan that only counts, once it is known to be one."""
+    if not isinstance(answer.get("Count"), int):
+        raise codec.Malformed("it has no Count")
+    return _page({**answer, "Items": []})
+
+
 def _direction_of(operation: str) -> Direction:
-    return "read" if operation in ("GetItem", "Query", "TransactGetItems") else "write"
+    return "read" if operation in _READS else "write"
 
 
 def _malformed(operation: str, reason: str) -> WireError:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
-from aiobatch import codec
+from aiobatch import codec, limits
 from aiobatch.codec import KeySchema
 from aiobatch.engine.dispatch import LOOP_SLICE
 from aiobatch.errors import InvalidItem
 
 __all__ = [
     "as_list",
+    "check_segments",
     "check_table_name",
     "encode_all",
+    "encode_items",
+    "encode_keys",
     "encode_one",
     "schema_of_first",
     "unwrapped",
 ]
 
 EncodedT = TypeVar("EncodedT")
+
+# Bytes that are written before the clock is looked at: a fraction of a millisecond.
+_STEP = 32 * 1024
 
 
 def check_table_name(table_name: str) -> None:
@@ -30,6 +36,23 @@ def check_table_name(table_name: str) -> None:
         raise TypeError(f"table_name must be a str, not {type(table_name).__name__}")
     if not table_name:
         raise ValueError("table_name is empty: give the table's name or its ARN")
+
+
+def check_segments(segment: int | None, total_segments: int | None) -> None:
+    """Raise unless these name one segment of a scan, or none."""
+    if segment is None and total_segments is None:
+        return
+    if segment is None or total_segments is None:
+        raise ValueError("segment and total_segments go together: give both or neither")
+    for name, value in (("segment", segment), ("total_segments", total_segments)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not 1 <= total_segments <= limits.SCAN_MAX_SEGMENTS:
+        raise ValueError(f"total_segments must be 1 to {limits.SCAN_MAX_SEGMENTS:,}")
+    if not 0 <= segment < total_segments:
+        raise ValueError(
+            f"segment must be 0 to total_segments - 1, that is {total_segments - 1}; not {segment}"
+        )
 
 
 def as_list(values: Iterable[Any], what: str) -> list[Any]:
@@ -89,6 +112,74 @@ async def encode_all(
             await asyncio.sleep(0)
             began = perf_counter()
     return encoded
+
+
+async def encode_keys(
+    keys: Sequence[Any],
+    schema: KeySchema,
+    encode: Callable[[Any], bytes],
+    table_name: str | None = None,
+) -> list[bytes]:
+    """Encode keys, letting the loop go in between. ``encode`` does what is not common.
+
+    Raises:
+        InvalidItem: DynamoDB would refuse one of them; it tells which, where and why.
+    """
+    fragments: list[bytes] = []
+    await _encode_in_steps(
+        lambda: codec.encode_keys(keys, schema, encode, fragments, _STEP),
+        fragments,
+        len(keys),
+        "key",
+        table_name,
+    )
+    return fragments
+
+
+async def encode_items(
+    items: Sequence[Any],
+    schema: KeySchema | None,
+    serialize: codec.Serialize | None,
+    encode: Callable[[Any], tuple[bytes, bytes]],
+) -> tuple[list[bytes], list[bytes]]:
+    """Encode items, letting the loop go in between. ``encode`` does what is not common.
+
+    Returns:
+        Their fragments, and the identities of their keys.
+
+    Raises:
+        InvalidItem: DynamoDB would refuse one of them; it tells which, where and why.
+    """
+    fragments: list[bytes] = []
+    identities: list[bytes] = []
+    await _encode_in_steps(
+        lambda: codec.encode_items(items, schema, serialize, encode, fragments, identities, _STEP),
+        fragments,
+        len(items),
+        "item",
+        None,
+    )
+    return fragments, identities
+
+
+async def _encode_in_steps(
+    step: Callable[[], None],
+    done: Sequence[bytes],
+    count: int,
+    what: str,
+    table_name: str | None,
+) -> None:
+    began = perf_counter()
+    while len(done) < count:
+        try:
+            step()
+        except codec.Refusal as refusal:
+            raise InvalidItem(
+                len(done), refusal.path, refusal.reason, what=what, table_name=table_name
+            ) from refusal.__cause__
+        if perf_counter() - began > LOOP_SLICE:
+            await asyncio.sleep(0)
+            began = perf_counter()
 
 
 def encode_one(value: Any, encode: Callable[[Any], EncodedT], what: str) -> EncodedT:

@@ -42,6 +42,8 @@ TRANSACTION_MAX_BYTES: Final = 4 * _MIB
 CLIENT_REQUEST_TOKEN_MAX_LENGTH: Final = 36
 # API, Query: "a maximum of 1 MB of data", then the filter is applied.
 QUERY_PAGE_MAX_BYTES: Final = 1 * _MIB
+# API, Scan, TotalSegments: "Minimum value of 1. Maximum value of 1000000."
+SCAN_MAX_SEGMENTS: Final = 1_000_000
 
 # --- Items and keys ---
 

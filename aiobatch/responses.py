@@ -21,6 +21,7 @@ __all__ = [
     "Metrics",
     "OrderedBatchGetResponse",
     "RejectedEntry",
+    "ScanPage",
     "TableGetResponse",
     "TableWriteResponse",
     "TablesGetResponse",
@@ -195,6 +196,21 @@ class ItemResponse(TypedDict, Generic[ItemT]):
     """The answer of ``get``: without ``Item`` where there is none."""
 
     Item: NotRequired[ItemT]
+    Metrics: Metrics
+    ConsumedCapacity: NotRequired[dict[str, Any]]
+
+
+class ScanPage(TypedDict):
+    """A page of ``scan_pages``: what one request brought.
+
+    ``ScannedCount`` is before the filter. ``LastEvaluatedKey`` is where the next page begins, with
+    exact numbers whatever the client's ``numbers``; the last page has none.
+    """
+
+    Items: list[Item]
+    Count: int
+    ScannedCount: int
+    LastEvaluatedKey: NotRequired[Item]
     Metrics: Metrics
     ConsumedCapacity: NotRequired[dict[str, Any]]
 

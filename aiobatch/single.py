@@ -1,4 +1,4 @@
-"""The bodies of the single-item calls: GetItem, PutItem, DeleteItem, Query, DescribeTable."""
+"""The bodies of the single-item calls: GetItem, PutItem, DeleteItem, Query, Scan, DescribeTable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from aiobatch import codec
 from aiobatch.codec import KeySchema, Projection
 
-__all__ = ["Expressions", "condition_of", "describe_body", "item_body", "query_body"]
+__all__ = ["Expressions", "condition_of", "describe_body", "item_body", "pages_body", "verbatim"]
 
 
 class Expressions:
@@ -81,9 +81,14 @@ def item_body(
     return _body(table, options, [f'"{kind}":'.encode() + fragment, *expressions.members()])
 
 
-def query_body(table: str, expressions: Expressions, options: Mapping[str, Any]) -> bytes:
-    """A request for one page of a query."""
+def pages_body(table: str, expressions: Expressions, options: Mapping[str, Any]) -> bytes:
+    """A request for one page of a query or a scan."""
     return _body(table, options, expressions.members())
+
+
+def verbatim(fragment: bytes) -> Any:
+    """An encoded key as an option of a request."""
+    return orjson.Fragment(fragment)
 
 
 def describe_body(table: str) -> bytes:

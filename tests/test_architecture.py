@@ -18,8 +18,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"tables", "transactions", "updates"}
     | {"engine", "wire", "codec"},
     # Other ways in. They see a client as what `access` says of it.
-    "loader": GROUND | {"access", "copies", "intake", "engine", "codec"},
-    "streams": GROUND | {"access", "copies", "intake", "engine", "codec"},
+    "loader": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
+    "streams": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
     "bulk": GROUND | {"access", "intake", "single", "streams", "engine", "wire.protocol", "codec"},
     "access": GROUND | {"engine", "codec"},
     "copies": frozenset(),
@@ -37,14 +37,20 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "codec": GROUND,
     # A feature for users' tests; imported on demand, and by nothing of ours.
     "testing": GROUND | {"wire", "codec"},
+    # For tasks of other engines: on the client.
+    "partitions": GROUND | {"client", "streams", "engine", "codec"},
     # Each imports its library; imported by the user alone.
-    "integrations": GROUND,
+    "integrations": GROUND | {"partitions"},
     **dict.fromkeys(GROUND, frozenset()),
 }
 ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
-EXTRAS_OF = {"integrations": {"opentelemetry"}, "bulk": {"fsspec", "pyarrow"}}
+EXTRAS_OF = {
+    "bulk": {"fsspec", "pyarrow"},
+    "integrations": {"opentelemetry", "pyarrow", "pyspark"},
+    "partitions": {"pyarrow"},
+}
 # Extras, and what only the tests compare with.
 NOT_AT_ALL = {
     "aioboto3",
@@ -59,6 +65,8 @@ NOT_AT_ALL = {
     "attrs",
     "attr",
     "opentelemetry",
+    "pyarrow",
+    "pyspark",
 }
 
 

@@ -69,6 +69,11 @@ class OpenCall(BatchCall):
         return not self.is_open and super().is_over
 
     @property
+    def is_one_request(self) -> bool:
+        """False: there may be more."""
+        return False
+
+    @property
     def can_send(self) -> bool:
         """Whether a request shall leave now, full or not."""
         plan = self.plan

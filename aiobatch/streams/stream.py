@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal, NamedTuple, NoReturn
 
+from aiobatch import codec
 from aiobatch.access import Access
+from aiobatch.codec import KeySchema
 from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
 from aiobatch.engine.ledger import State
 from aiobatch.engine.metrics import Meter
@@ -150,6 +152,33 @@ class Stream:
         self._free = list(reversed(range(places)))
         self._fragments = [b""] * places
         self._identities = [b""] * places
+
+    async def _fitting_schema(
+        self, encode: Callable[[KeySchema | None], object]
+    ) -> KeySchema | None:
+        """The table's key schema, if it is known.
+
+        One that is only remembered and refuses the first entry, which ``encode`` encodes, may be
+        old: then it is asked for again.
+        """
+        assert self._engine is not None
+        schema = self._access.known_schema(self._engine, self._table)
+        if schema is None:
+            return None
+        try:
+            encode(schema)
+        except codec.Refusal:
+            try:
+                encode(None)
+            except codec.Refusal:
+                # The names have nothing to do with it.
+                return schema
+            async with self._access.under_way():
+                await self._access.renew(
+                    self._engine, self._table, self._settings.retry, self._meter
+                )
+            schema = self._access.known_schema(self._engine, self._table)
+        return schema
 
     def _start(self, requests: BatchRequests) -> None:
         """Begin to send."""

@@ -24,6 +24,7 @@ _PARAMETERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "PutItem": lambda table: {"TableName": table, "Item": _KEY},
     "DeleteItem": lambda table: {"TableName": table, "Key": _KEY},
     "Query": lambda table: {"TableName": table},
+    "Scan": lambda table: {"TableName": table},
     "UpdateItem": lambda table: {"TableName": table, "Key": _KEY},
     "TransactGetItems": lambda table: {
         "TransactItems": [{"Get": {"TableName": table, "Key": _KEY}}],
@@ -40,6 +41,7 @@ _METHODS: Mapping[str, str] = {
     "PutItem": "put_item",
     "DeleteItem": "delete_item",
     "Query": "query",
+    "Scan": "scan",
     "UpdateItem": "update_item",
     "TransactGetItems": "transact_get_items",
     "TransactWriteItems": "transact_write_items",

@@ -547,3 +547,43 @@ async def test_a_query_refuses_before_it_is_iterated(
     with pytest.raises(kind, match=words):
         connect().query(**{**given, **arguments})
     assert server.asked == []
+
+
+@pytest.mark.parametrize("method", ["scan", "scan_pages"])
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"table_name": ""}, ValueError, "table_name"),
+        ({"segment": 0}, ValueError, "both or neither"),
+        ({"total_segments": 2}, ValueError, "both or neither"),
+        ({"segment": 2, "total_segments": 2}, ValueError, "that is 1; not 2"),
+        ({"segment": -1, "total_segments": 2}, ValueError, "segment must be 0 to"),
+        ({"segment": True, "total_segments": 2}, TypeError, "segment must be an int, not bool"),
+        ({"segment": 0, "total_segments": 2.0}, TypeError, "total_segments must be an int"),
+        ({"segment": 0, "total_segments": 1_000_001}, ValueError, "1 to 1,000,000"),
+        ({"retry": 1}, TypeError, "aiobatch.Retry"),
+        ({"filter_expression": Opaque()}, TypeError, "FilterExpression"),
+        ({"projection_expression": "#x"}, ValueError, "#x is not defined"),
+        ({"exclusive_start_key": {"pk": Opaque()}}, InvalidItem, "pk"),
+        ({"expression_attribute_values": {":v": Opaque()}}, InvalidItem, ":v"),
+    ],
+)
+async def test_a_scan_refuses_before_it_is_iterated(
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    words: str,
+    method: str,
+    connect: Connect,
+    server: Server,
+) -> None:
+    with pytest.raises(kind, match=words):
+        getattr(connect(), method)(**{"table_name": TABLE, **arguments})
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("given", [0, -1, True])
+async def test_a_scan_of_no_items(given: Any, connect: Connect) -> None:
+    with pytest.raises(ValueError, match="limit must be 1 or more"):
+        connect().scan(TABLE, limit=given)
+    with pytest.raises(ValueError, match="page_size must be 1 or more"):
+        connect().scan_pages(TABLE, page_size=given)

@@ -1,6 +1,8 @@
 """The dispatcher over a fake DynamoDB, on virtual time: each rule of retries in one test."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -267,3 +269,19 @@ async def test_a_key_is_never_in_flight_twice(wire: FakeWire) -> None:
         assert body is not None
         assert all(body.count(key) <= 1 for key in keys_of(500))
     assert counts(call) == {State.PROCESSED: 500}
+
+
+async def test_a_call_that_is_over_is_gone_without_the_garbage_collector(wire: FakeWire) -> None:
+    wire.script([Fault.partial(0.5)], operation=BATCH)
+    gc.collect()
+    gc.disable()
+    try:
+        call = put_call("users", 60)
+        gone = weakref.ref(call)
+        await run(wire, call)
+        assert counts(call) == {State.PROCESSED: 60}
+        del call
+        # Else all that a call has read would stay until the collector comes by.
+        assert gone() is None
+    finally:
+        gc.enable()
