@@ -65,7 +65,6 @@ NOT_AT_ALL = {
     "attrs",
     "attr",
     "opentelemetry",
-    "pyarrow",
     "pyspark",
 }
 
