@@ -21,6 +21,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "loader": GROUND | {"access", "copies", "intake", "engine", "codec"},
     "streams": GROUND | {"access", "copies", "intake", "engine", "codec"},
     "bulk": GROUND | {"access", "intake", "single", "streams", "engine", "wire.protocol", "codec"},
+    # The command line: a user of all of it.
+    "cli": GROUND | {"bulk", "client"},
+    "__main__": frozenset({"cli"}),
     "access": GROUND | {"engine", "codec"},
     "copies": frozenset(),
     # What the client hands to and takes from the engine; none of them knows the client.
@@ -44,7 +47,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
-EXTRAS_OF = {"integrations": {"opentelemetry"}, "bulk": {"fsspec", "pyarrow"}}
+EXTRAS_OF = {"integrations": {"opentelemetry"}, "bulk": {"fsspec", "pyarrow"}, "cli": {"rich", "typer"}}
 # Extras, and what only the tests compare with.
 NOT_AT_ALL = {
     "aioboto3",
@@ -59,6 +62,8 @@ NOT_AT_ALL = {
     "attrs",
     "attr",
     "opentelemetry",
+    "rich",
+    "typer",
 }
 
 

@@ -141,7 +141,7 @@ async def test_a_checkpoint_of_other_work_is_refused(
         ({"total_segments": 5}, "segments"),
     ):
         with pytest.raises(CheckpointError, match=word):
-            await export(db, source, path, **arguments)  # type: ignore[arg-type]
+            await export(db, source, path, **arguments)
     with pytest.raises(CheckpointError, match="table"):
         await export(db, other, path)
     path.with_name("out.json.part").write_bytes(b"")
