@@ -434,7 +434,10 @@ class Dispatcher:
         units = self._units(call, settled.capacity)
         left = call.by_lane(settled.left)
         cut_by_size = bool(
-            settled.left and settled.ended and requests.direction == "read" and size >= _CUT_BY_SIZE
+            settled.left
+            and settled.ended
+            and requests.direction == "read"
+            and max(size, settled.read) >= _CUT_BY_SIZE
         )
         for portion in portions:
             lane = portion.lane

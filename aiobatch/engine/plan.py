@@ -290,6 +290,11 @@ class TablesPlan:
         """Whether nothing is gained by waiting for more entries: leftovers never wait for any."""
         return any(plan.fills_a_request for plan in self._plans) or self.fresh >= self._max_entries
 
+    @property
+    def max_entries(self) -> int:
+        """How many entries a request has at present."""
+        return self._max_entries
+
     def next_size(self, table: int) -> int:
         """How many entries of this table the next request has at most; 0: none of it waits."""
         return self._plans[table].next_size
