@@ -113,7 +113,7 @@ class Ledger:
         states, in_flight = self._states, self._in_flight
         if isinstance(entries, range):
             places = _slice(entries)
-            if not any(states[places]):
+            if states[places].count(_PENDING) == len(entries):
                 states[places] = bytes((state,)) * len(entries)
                 in_flight[places] = bytes(len(entries))
                 return

@@ -271,7 +271,11 @@ class TablesPlan:
         return sum(map(len, self._plans))
 
     def __bool__(self) -> bool:
-        return any(self._plans)
+        # Not any(): this is asked several times a request.
+        for plan in self._plans:  # noqa: SIM110
+            if plan:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[int]:
         return chain(*self._plans)
