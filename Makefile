@@ -102,6 +102,13 @@ SOAK_SEEDS ?= 20
 soak: $(BACKENDS) .venv/.installed ## Loads through every fault at once, their accounts compared with the table
 	@.venv/bin/python -m tests.faults.command --items $(SOAK_ITEMS) --seeds $(SOAK_SEEDS) </dev/null
 
+# BULK_ROWS and BULK_KILLS make it smaller. A million rows take ten minutes or so, four times.
+BULK_ROWS ?= 1000000
+BULK_KILLS ?= 20
+.PHONY: soak-bulk
+soak-bulk: .venv-ministack/.installed .venv/.installed ## Loads that are killed and started again, compared with their input
+	@.venv/bin/python -m tests.bulk.soak --rows $(BULK_ROWS) --kills $(BULK_KILLS) </dev/null
+
 .PHONY: native
 native: .venv/.native ## Build the compiled codec (needs Rust) and install it into .venv
 	@.venv/bin/python -c 'from aiobatch.codec import CODEC; print("codec in use:", CODEC.name)'
@@ -127,6 +134,15 @@ dist: .venv-dist/.installed ## Build the sdist and the wheels of both packages i
 	  -m native/Cargo.toml -o dist </dev/null; \
 	  else echo "WARNING: there is no cargo: aiobatch-native was not built" >&2; fi
 	@ls -l dist
+
+# Both ends of the range have lines of their own, and so have both codecs: `make native` first.
+.PHONY: coverage
+coverage: $(BACKENDS) .venv/.installed ## Branch coverage of aiobatch/ over the suite, in build/coverage
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage run -m pytest -q $(PYTEST_ARGS) </dev/null
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage combine -q build/coverage
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage html -q -d build/coverage/html
+	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage report
 
 .PHONY: test-browser
 test-browser: browser $(BACKENDS) .venv/.installed ## The example's page in a real browser, Chromium
@@ -156,6 +172,14 @@ browser: ## Install Chromium with apt-get if there is none and root asks for it
 	    echo "Install it (apt-get install chromium), or name one:" \
 	         "AIOBATCH_TEST_BROWSER=/path/to/chromium make test-browser" >&2; exit 1; }; }
 
+# SPARK_ARGS="-m 'spark and not spark_long'" is the short form that CI runs.
+SPARK_ARGS ?= -m spark
+.PHONY: test-spark
+test-spark: check-java .venv-ministack/.installed .venv-spark/.installed ## The data source on a real Spark, which needs Java 17
+	@echo "== Spark (.venv-spark)"
+	@AIOBATCH_TEST_BACKENDS=ministack .venv-spark/bin/python -m pytest tests/spark \
+	  $(SPARK_ARGS) $(PYTEST_ARGS) </dev/null
+
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
 	@.venv/bin/ruff check .
@@ -164,6 +188,7 @@ lint: .venv/.installed ## Check style and formatting
 .PHONY: types
 types: .venv/.installed ## Check types
 	@.venv/bin/mypy --strict $(CODE)
+	@.venv/bin/pyright
 
 # Every warning is an error. The log of warnings is kept beside the pages.
 .PHONY: docs
@@ -205,7 +230,7 @@ hashes: .venv-dist/.installed ## Write requirements/dev.hashes.txt from the pinn
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
+	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack .venv-spark
 	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
@@ -227,6 +252,17 @@ check-node:
 	  echo "error: the tests' dynalite needs Node.js 20 or later with npm, which was not found." >&2; \
 	  echo "Install it, or leave dynalite out:" \
 	       "AIOBATCH_TEST_BACKENDS=moto,ministack make test" >&2; exit 1; }
+
+# Spark 4 runs on Java 17 and 21.
+JAVA := $(or $(JAVA_HOME:%=%/bin/java),java)
+.PHONY: check-java
+check-java:
+	@version=$$({ "$(JAVA)" -version 2>&1 </dev/null || true; } \
+	  | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1); \
+	[ "$${version:-0}" -ge 17 ] || { \
+	  echo "error: Spark needs Java 17 or later; '$(JAVA)' is" \
+	       "$${version:+Java }$${version:-not there}. Install one (apt-get install" \
+	       "openjdk-17-jre-headless), or name it: JAVA_HOME=/path/to/java make test-spark" >&2; exit 1; }
 
 .PHONY: check-rust
 check-rust:
@@ -268,6 +304,9 @@ check-rust:
 
 .venv-bench-%/.installed: requirements/bench-%.txt requirements/high.lock.txt | check-python
 	$(call venv,$(@D),-r $<)
+
+.venv-spark/.installed: pyproject.toml $(addprefix requirements/,spark.txt high.lock.txt) | check-python
+	$(call venv,.venv-spark,-r requirements/spark.txt -e .)
 
 # Without Rust the benchmarks do without it, and say so.
 .venv-bench/.native: .venv-bench/.installed $(wildcard native/*.toml native/Cargo.lock native/src/*.rs)

@@ -26,7 +26,7 @@ from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import distinct
+from aiobatch.engine.plan import at, distinct
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
@@ -434,7 +434,7 @@ class DynamoDB:
                 if schema is None:
                     schema = intake.schema_of_first(account.keys, self._serialize)
                 encode = self._key_encoder(schema)
-                return schema.names, await intake.encode_all(account.keys, encode, "key")
+                return schema.names, await intake.encode_keys(account.keys, schema, encode)
 
             names, identities = await self._trusting(engine, [table_name], encoded, retry, meter)
             projection = codec.compile_projection(
@@ -443,7 +443,7 @@ class DynamoDB:
             account.positions, account.entries = distinct(identities, keep="first")
             requests = BatchGet.of_table(
                 table_name,
-                [identities[position] for position in account.positions],
+                at(identities, account.positions),
                 names,
                 numbers=self._numbers,
                 projection=projection,
@@ -532,7 +532,7 @@ class DynamoDB:
                     account.items, lambda item: encode(intake.unwrapped(item, operation)), "item"
                 )
 
-            schema, encoded = await self._trusting(
+            schema, fragments, identities = await self._trusting(
                 engine,
                 [table_name],
                 lambda known: self._encode_writes(
@@ -542,18 +542,16 @@ class DynamoDB:
                 meter,
                 plain,
             )
-            positions, account.entries = distinct(
-                [identity for _, identity in encoded], keep="last"
-            )
+            positions, account.entries = distinct(identities, keep="last")
             requests = BatchWrite.of_table(
                 table_name,
-                [encoded[position][0] for position in positions],
-                [encoded[position][1] for position in positions],
+                at(fragments, positions),
+                at(identities, positions),
                 schema.names,
                 deletes=operation == "delete",
                 capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")) or "NONE",
             )
-            del encoded
+            del fragments, identities
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
             account.ledger = call.ledger
             await engine.run(call)
@@ -1869,6 +1867,7 @@ class DynamoDB:
         page_size: int | None,
         exclusive_start_key: Mapping[str, Any] | None,
         retry: Retry | None,
+        counts_only: bool = False,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The pages of a scan as DynamoDB writes them, once the arguments are checked."""
         intake.check_table_name(table_name)
@@ -1887,6 +1886,7 @@ class DynamoDB:
             "TotalSegments": total_segments,
             "ConsistentRead": consistent_read or None,
             "Limit": page_size,
+            "Select": "COUNT" if counts_only else None,
         }
         start = None
         if exclusive_start_key is not None:
@@ -1898,7 +1898,14 @@ class DynamoDB:
                 )
             )
         return self._pages(
-            "Scan", table_name, expressions, options, limit, start, _checked_retry(retry)
+            "Scan",
+            table_name,
+            expressions,
+            options,
+            limit,
+            start,
+            _checked_retry(retry),
+            _count_page if counts_only else _page,
         )
 
     async def _pages(
@@ -1910,6 +1917,7 @@ class DynamoDB:
         limit: int | None,
         start: Any,
         retry: Retry | None,
+        read: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The pages of a Query or a Scan, of ``limit`` items in all if that is given."""
         left = limit
@@ -1926,7 +1934,7 @@ class DynamoDB:
                 if left is not None:
                     asked["Limit"] = left
                 body = pages_body(table_name, expressions, asked)
-                page = await self._single(engine, operation, table_name, body, retry, _page)
+                page = await self._single(engine, operation, table_name, body, retry, read or _page)
             yield page
             if left is not None:
                 left -= len(page["Items"])
@@ -2104,8 +2112,8 @@ class DynamoDB:
         operation: str,
         retry: Retry,
         meter: Meter,
-    ) -> tuple[KeySchema, list[tuple[bytes, bytes]]]:
-        """The fragments and key identities of a batch's writes, with the schema they follow."""
+    ) -> tuple[KeySchema, list[bytes], list[bytes]]:
+        """The schema that a batch's writes follow, their fragments and their key identities."""
         schema = self._known_schema(engine, table_name)
         if operation == "delete":
             if schema is None:
@@ -2115,23 +2123,25 @@ class DynamoDB:
                 schema = intake.schema_of_first([first], self._serialize)
             encode_key = self._key_encoder(schema)
 
-            def encode(item: Any) -> tuple[bytes, bytes]:
-                key = encode_key(intake.unwrapped(item, operation))
-                return key, key
+            keys = await intake.encode_keys(
+                items, schema, lambda item: encode_key(intake.unwrapped(item, operation))
+            )
+            return schema, keys, keys
 
-            return schema, await intake.encode_all(items, encode, "key")
-
-        async def encode_with(known: KeySchema | None) -> list[tuple[bytes, bytes]]:
+        async def encode_with(known: KeySchema | None) -> tuple[list[bytes], list[bytes]]:
             encode_item = self._item_encoder(known)
-            return await intake.encode_all(
-                items, lambda item: encode_item(intake.unwrapped(item, operation)), "item"
+            return await intake.encode_items(
+                items,
+                known,
+                self._serialize,
+                lambda item: encode_item(intake.unwrapped(item, operation)),
             )
 
         if schema is None:
             # What can be refused without the key names is refused before anything is sent.
             await encode_with(None)
             schema = await self._describe(engine, table_name, retry, meter)
-        return schema, await encode_with(schema)
+        return schema, *await encode_with(schema)
 
     async def _encoded_key(
         self, engine: Dispatcher, key: Any, table_name: str, retry: Retry | None
@@ -2332,6 +2342,13 @@ def _page(answer: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(answer.get("LastEvaluatedKey"), dict | None):
         raise codec.Malformed("its LastEvaluatedKey is not a key")
     return answer
+
+
+def _count_page(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer to a Scan that only counts, once it is known to be one."""
+    if not isinstance(answer.get("Count"), int):
+        raise codec.Malformed("it has no Count")
+    return _page({**answer, "Items": []})
 
 
 def _direction_of(operation: str) -> Direction:

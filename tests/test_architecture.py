@@ -37,14 +37,20 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "codec": GROUND,
     # A feature for users' tests; imported on demand, and by nothing of ours.
     "testing": GROUND | {"wire", "codec"},
+    # For tasks of other engines: on the client.
+    "partitions": GROUND | {"client", "streams", "engine", "codec"},
     # Each imports its library; imported by the user alone.
-    "integrations": GROUND,
+    "integrations": GROUND | {"partitions"},
     **dict.fromkeys(GROUND, frozenset()),
 }
 ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
-EXTRAS_OF = {"integrations": {"opentelemetry"}, "bulk": {"fsspec", "pyarrow"}}
+EXTRAS_OF = {
+    "bulk": {"fsspec", "pyarrow"},
+    "integrations": {"opentelemetry", "pyarrow", "pyspark"},
+    "partitions": {"pyarrow"},
+}
 # Extras, and what only the tests compare with.
 NOT_AT_ALL = {
     "aioboto3",
@@ -59,6 +65,7 @@ NOT_AT_ALL = {
     "attrs",
     "attr",
     "opentelemetry",
+    "pyspark",
 }
 
 

@@ -71,7 +71,7 @@ class Checkpoint:
         try:
             read = json.loads(content)
             version = read.pop("version")
-        except (AttributeError, KeyError, UnicodeDecodeError, json.JSONDecodeError):
+        except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
             raise ValueError("is not a checkpoint") from None
         if version != _VERSION:
             raise ValueError(f"is of version {version!r}, and this aiobatch reads {_VERSION}")

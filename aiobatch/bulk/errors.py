@@ -8,6 +8,7 @@ The tree::
         ├── FormatError        a file has not its format, or an item does not fit into one
         ├── CheckpointError    a checkpoint that is not this load's, or is in use
         ├── DeadLetterError    a dead-letter file that is there already, or cannot be written
+        ├── CopyFailed         a copy ended before its end; the report is in it
         ├── LoadFailed         a load ended before its end; the report and the cause are in it
         └── MissingExtra (also an ImportError)    a library of an extra is not installed
 
@@ -21,11 +22,13 @@ from typing import TYPE_CHECKING
 from aiobatch.errors import AiobatchError
 
 if TYPE_CHECKING:
+    from aiobatch.bulk.copy import CopyReport
     from aiobatch.bulk.report import LoadReport
 
 __all__ = [
     "BulkError",
     "CheckpointError",
+    "CopyFailed",
     "DeadLetterError",
     "FormatError",
     "LoadFailed",
@@ -90,6 +93,18 @@ class DeadLetterError(BulkError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         super().__init__(f"dead letters {path}: {reason}")
+
+
+class CopyFailed(BulkError):
+    """A copy ended before its end. What was written stays; started again, it goes on.
+
+    Attributes:
+        report: how far it came.
+    """
+
+    def __init__(self, message: str, report: CopyReport) -> None:
+        self.report = report
+        super().__init__(message)
 
 
 class LoadFailed(BulkError):

@@ -90,6 +90,7 @@ class LoadRun:
         self._water: LowWater[_Open] = LowWater()
         self._news = asyncio.Event()
         self._left = 0
+        self._rejected_ahead = 0  # of the mark
         # What on_progress raised.
         self._refused: Exception | None = None
         self._clock = asyncio.get_running_loop().time
@@ -174,6 +175,8 @@ class LoadRun:
                     await self._writer.begin()
                     self._report.read_metrics = lambda: self._writer.report.metrics
                     stopped = await self._feed()
+                    # In here, so that a load that is cancelled at its end stops cleanly, too.
+                    await self._writer.flush()
                 except asyncio.CancelledError as error:
                     stopped = error
                 except (BatchError, BulkError, ClientClosed) as error:
@@ -182,9 +185,12 @@ class LoadRun:
                     raise _Stopped
         except _Stopped:
             pass
-        except (BatchError, ClientClosed) as error:
+        except (BatchError, ClientClosed, asyncio.CancelledError) as error:
             stopped = stopped if isinstance(stopped, asyncio.CancelledError) else error
-        await self._put_down(stopped)
+        try:
+            await self._put_down(stopped)
+        except asyncio.CancelledError as error:
+            stopped = error  # once it was written
         stopped = stopped or self._refused
         if stopped is not None or self._left:
             raise self._error(stopped) from self._cause(stopped)
@@ -212,8 +218,8 @@ class LoadRun:
                     await self._take(file, row)
                     if self._is_due():
                         await self._checkpoint_now()
-                        if self._has_too_many():
-                            return _too_many(self._report)
+                    if self._has_too_many():
+                        return _too_many(self._report)
         finally:
             with suppress(BulkError):
                 await worker.result(ahead)
@@ -258,6 +264,7 @@ class LoadRun:
     def _reject(self, number: int, path: str, reason: str) -> None:
         row = self._water[number]
         row.rejected = Rejection(row.number, row.line, path, reason)
+        self._rejected_ahead += 1
         self._water.end(number)
         self._ended_since += 1
         self._news.set()
@@ -268,6 +275,7 @@ class LoadRun:
         if not passed:
             return
         rejected = [row for row in passed if row.rejected is not None]
+        self._rejected_ahead -= len(rejected)
         self._letters += rejected
         last, state = passed[-1], self._state
         self._state = replace(
@@ -310,7 +318,8 @@ class LoadRun:
             _log.warning("the last checkpoint of this run was not written: %s", error)
 
     def _has_too_many(self) -> bool:
-        return self._max_rejected is not None and self._report.rejected > self._max_rejected
+        most = self._max_rejected
+        return most is not None and self._state.rejected + self._rejected_ahead > most
 
     def _bytes_before(self, mark: Mark) -> int:
         before = self._fingerprints[: mark.file]
@@ -361,8 +370,8 @@ class LoadRun:
 
 def _too_many(report: LoadReport) -> BulkError:
     return LoadFailed(
-        f"load into {report.table_name!r}: {report.rejected:,} rows were rejected, more than"
-        " max_rejected: see the reasons beside the dead letters",
+        f"load into {report.table_name!r} was stopped: more rows were rejected than max_rejected"
+        " says. See the reasons beside the dead letters",
         report,
     )
 

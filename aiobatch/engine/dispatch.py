@@ -37,7 +37,7 @@ AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("aiobatch.engine")
 
-LOOP_SLICE = 0.002
+LOOP_SLICE = 0.001
 """Seconds that decoding or encoding may hold the loop before others get their turn."""
 
 # A partial answer of at least this size was cut by size, not by throttling: DynamoDB stops at
@@ -133,6 +133,8 @@ class Dispatcher:
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
+            # A circle through this would keep all that was read until the collector comes by.
+            del call.on_due
             if call.observer is not None:
                 failed = call.cause if call.must_raise else None
                 call.observer.finished(counts_of(call.counts()), ended_by or failed)
@@ -340,7 +342,9 @@ class Dispatcher:
                     continue
                 call.holds_slot = False
                 call.in_flight += 1
-                entries = [entry for portion in portions for entry in portion.entries]
+                entries = portions[0].entries
+                if len(portions) > 1:
+                    entries = [entry for portion in portions for entry in portion.entries]
                 task = group.create_task(self._exchange(call, portions, entries))
                 # Not in the task itself: one that is cancelled before its first step runs no code.
                 task.add_done_callback(partial(self._landed, call, entries))
@@ -367,12 +371,14 @@ class Dispatcher:
         call.wake.set()
 
     def _landed(
-        self, call: BatchCall, entries: list[int], _: asyncio.Task[None] | None = None
+        self, call: BatchCall, entries: Sequence[int], _: asyncio.Task[None] | None = None
     ) -> None:
         self._slots.release()
         call.landed(entries)
 
-    async def _exchange(self, call: BatchCall, portions: list[Portion], entries: list[int]) -> None:
+    async def _exchange(
+        self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
+    ) -> None:
         """Send one request of a call and enter what became of it."""
         requests = call.requests
         sent_at = asyncio.get_running_loop().time()
@@ -402,7 +408,7 @@ class Dispatcher:
                 answer.tell(call.observer, tables, entries=len(entries), left=left)
             self._settled(call, portions, settled, len(answer.body), sent_at)
 
-    async def _settle(self, call: BatchCall, entries: list[int], body: bytes) -> Settled:
+    async def _settle(self, call: BatchCall, entries: Sequence[int], body: bytes) -> Settled:
         """Decode an answer: one answer a turn of the loop, and a long one in slices."""
         steps = call.requests.settle(body, entries, call.ledger)
         began = perf_counter()
@@ -478,7 +484,7 @@ class Dispatcher:
         self,
         call: BatchCall,
         portions: list[Portion],
-        entries: list[int],
+        entries: Sequence[int],
         error: ServiceError | WireError,
         sent_at: float,
     ) -> None:
@@ -536,7 +542,7 @@ class Dispatcher:
                 call.meter.retries += len(portion.entries)
 
     def _requeue(
-        self, call: BatchCall, entries: list[int], cause: Exception | None, *, progress: bool
+        self, call: BatchCall, entries: Sequence[int], cause: Exception | None, *, progress: bool
     ) -> None:
         if call.fatal is not None:
             return

@@ -343,7 +343,7 @@ def alone() -> Any:
 
     functions = (
         "int_text float_text decimal_text canonical_read native decimal strict encode_item "
-        "encode_key encode_values decode_item resume"
+        "encode_key encode_values decode_item not_asked resume"
     )
     return aiobatch_native.Codec(
         {"Decimal": Decimal, **dict.fromkeys(functions.split(), nobody)},

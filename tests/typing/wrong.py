@@ -85,6 +85,24 @@ async def streaming(db: DynamoDB) -> None:
     print(report.missing)  # type: ignore[attr-defined]
 
 
+class Model:
+    def __init__(self, item: dict[str, object]) -> None:
+        self.item = item
+
+
+async def typed(db: DynamoDB) -> None:
+    await db.get({"pk": "a"}, "users", model="Model")  # type: ignore[call-overload]
+    await db.batch_get_item([], "users", model=7)  # type: ignore[call-overload]
+    typed = await db.batch_get_item([], "users", model=Model)
+    # It is an object, no mapping.
+    typed["Items"][0]["pk"]  # type: ignore[index]
+    ordered = await db.batch_get_item([], "users", model=Model, ordered=True)
+    # It may be None.
+    print(ordered["Items"][0].item)  # type: ignore[union-attr]
+    one = await db.get({"pk": "a"}, "users", model=Model)
+    print(one["Item"].pk)  # type: ignore[attr-defined]
+
+
 async def several_tables(db: DynamoDB) -> None:
     await db.batch_write({"users": [{"pk": "a"}, 7]})  # type: ignore[list-item]
     await db.batch_write({"users": [Get({"pk": "a"}, "users")]})  # type: ignore[list-item]

@@ -1,0 +1,75 @@
+"""Killed at random moments and started again: the table equals the input, at little cost."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aiobatch.testing import Fault, FaultProxy
+from tests.backends import Backend, read_selection
+from tests.bulk import rows
+from tests.bulk.kills import differences, killed_load, wrong_letters
+from tests.conftest import TableFactory
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+ROWS = 3000
+KILLS = 6
+FAULTS = {
+    Fault.partial(0.5): 0.1,
+    Fault.reset_before(): 0.02,
+    Fault.reset_after(): 0.02,
+    Fault.internal_error(): 0.02,
+    Fault.truncated(): 0.02,
+}
+
+
+# One backend is enough for what happens in our own process: the fastest of those selected.
+SELECTED = read_selection(os.environ).selected
+BACKEND = "ministack" if "ministack" in SELECTED else SELECTED[0]
+
+
+@pytest.mark.parametrize("backend", [BACKEND], indirect=True)
+@pytest.mark.parametrize(("kills", "faults"), [(KILLS, None), (2, FAULTS)], ids=["kills", "faults"])
+async def test_a_killed_load_ends_as_if_it_had_run_through(
+    backend: Backend,
+    raw_client: "DynamoDBClient",
+    table: TableFactory,
+    kills: int,
+    faults: dict[Fault, float] | None,
+    tmp_path: Path,
+) -> None:
+    total = range(ROWS)
+    middle = ROWS // 2
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    rows.write(files[0], total[:middle])
+    rows.write(files[1], total[middle:])
+    name = await table()
+    settings = {
+        "table_name": name,
+        "sources": [str(file) for file in files],
+        "checkpoint": True,
+        # A kill costs what is in hand, and what was done since the last checkpoint.
+        "max_concurrency": 4,
+        "max_pending": 50,
+        "checkpoint_every": 0.01,
+    }
+    async with FaultProxy(backend.endpoint_url, seed=7) as proxy, asyncio.timeout(120):
+        loaded = await killed_load(
+            proxy, settings, kills=kills, total=ROWS, seed=kills, faults=faults
+        )
+    assert (loaded.kills, loaded.starts) == (kills, kills + 1)
+    assert await differences(raw_client, name, total) == []
+    letters = [tmp_path / "a.rejected.csv", tmp_path / "b.rejected.csv"]
+    assert wrong_letters(letters, total) == []
+    assert loaded.last["resumed_at"] > 0
+    assert loaded.last["done"] == loaded.last["rows"] == ROWS
+    assert loaded.last["rejected"] == ROWS // rows.BROKEN_EVERY
+    if not faults:
+        assert loaded.accepted <= 1.35 * ROWS
+    # Neither a checkpoint nor a lock is left.
+    left = {path.name for path in tmp_path.iterdir()}  # noqa: ASYNC240
+    assert not [name for name in left if "checkpoint" in name]
