@@ -250,15 +250,6 @@ class BatchGet:
         ended = len(entries) - len(left)
         return Settled(ended, left, answer.capacity, self._bytes_read(answer.capacity, ended))
 
-    def _bytes_read(self, capacity: Sequence[Mapping[str, Any]], entries: int) -> float:
-        """At least so many bytes were read for these entries, by the capacity consumed."""
-        units = sum(units_of(told) for told in capacity)
-        a_unit = limits.READ_UNIT_BYTES
-        if not any(part.consistent_read for part in self.parts):
-            a_unit *= 2
-        # Each item is rounded up to a whole number of units of 4 KB.
-        return units * a_unit - entries * limits.READ_UNIT_BYTES
-
     def _keep(self, entries: Sequence[int], items: Sequence[dict[str, Any]]) -> None:
         if self.table_of is None and self._is_plain:
             found = self.found[0]
@@ -279,6 +270,15 @@ class BatchGet:
                     self.found[table][place] = part.convert(item)
                 except Exception as error:
                     self.refusals[table][place] = error
+
+    def _bytes_read(self, capacity: Sequence[Mapping[str, Any]], entries: int) -> float:
+        """At least so many bytes were read for these entries, by the capacity consumed."""
+        units = sum(units_of(told) for told in capacity)
+        a_unit = limits.READ_UNIT_BYTES
+        if not any(part.consistent_read for part in self.parts):
+            a_unit *= 2
+        # Each item is rounded up to a whole number of units of 4 KB.
+        return units * a_unit - entries * limits.READ_UNIT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,6 +271,22 @@ async def test_a_key_is_never_in_flight_twice(wire: FakeWire) -> None:
     assert counts(call) == {State.PROCESSED: 500}
 
 
+async def test_a_call_that_is_over_is_gone_without_the_garbage_collector(wire: FakeWire) -> None:
+    wire.script([Fault.partial(0.5)], operation=BATCH)
+    gc.collect()
+    gc.disable()
+    try:
+        call = put_call("users", 60)
+        gone = weakref.ref(call)
+        await run(wire, call)
+        assert counts(call) == {State.PROCESSED: 60}
+        del call
+        # Else all that a call has read would stay until the collector comes by.
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 async def test_a_small_answer_to_a_projection_may_have_been_cut_by_size() -> None:
     """16 MB were read for it: leftovers go again at once, at no cost."""
     wire = FakeWire({"users": ("pk",)})
@@ -298,19 +314,3 @@ async def test_a_small_answer_to_a_projection_that_read_little_was_not_cut() -> 
             [{"pk": f"{n:03}"} for n in range(100)], "users", projection_expression="pk"
         )
     assert len(answer["UnprocessedKeys"]) == 50
-
-
-async def test_a_call_that_is_over_is_gone_without_the_garbage_collector(wire: FakeWire) -> None:
-    wire.script([Fault.partial(0.5)], operation=BATCH)
-    gc.collect()
-    gc.disable()
-    try:
-        call = put_call("users", 60)
-        gone = weakref.ref(call)
-        await run(wire, call)
-        assert counts(call) == {State.PROCESSED: 60}
-        del call
-        # Else all that a call has read would stay until the collector comes by.
-        assert gone() is None
-    finally:
-        gc.enable()
