@@ -11,9 +11,14 @@ BROUGHT: dict[str, str] = {"aiobatch.testing.pytest_plugin": "pytest"}
 BRINGS: dict[str, tuple[str, ...]] = {
     "aioboto3": ("aioboto3",),
     "native": ("aiobatch_native",),
+    "cli": (),
     "otel": ("opentelemetry.trace", "opentelemetry.metrics"),
+    "parquet": ("pyarrow.parquet",),
     "testing": ("moto.server", "flask", "flask_cors"),
 }
+
+# Half a gigabyte, which `make test-spark` installs anyway.
+INSTALLED_ELSEWHERE = frozenset({"spark"})
 
 WALK = """
 import importlib, json, pkgutil, sys
