@@ -51,6 +51,10 @@ figures: .venv-demo/.installed ## Run the demo and put its figures into README.m
 codec-figures: .venv/.native ## Measure both codecs and put the figures into docs/design/codec-speed.md
 	@.venv/bin/python -m benchmarks.codec --write docs/design/codec-speed.md </dev/null
 
+.PHONY: speed-limits
+speed-limits: .venv-bench/.native ## Measure where a call's time goes, into docs/design/speed-limits.md
+	@.venv-bench/bin/python -m benchmarks.limits --write docs/design/speed-limits.md </dev/null
+
 .PHONY: bench
 bench: bench-installed ## Measure aiobatch beside its peers; figures, tables and plots into docs/
 	@.venv-bench/bin/python -m benchmarks.bench --plots docs/plots \

@@ -6,7 +6,7 @@ that it takes and returns. Inside, one event loop a process does the work of all
     ledger = write_partition(rows, "users", region_name="eu-west-1")
     items = scan_segment(3, 16, "users", region_name="eu-west-1")
 
-``write_batches`` and ``scan_batches`` do the same for Arrow; they need the extra ``arrow``.
+``write_batches`` and ``scan_batches`` do the same for Arrow; they need the extra ``parquet``.
 """
 
 from aiobatch.partitions.ledger import Ledger, Problem, WriteFailed

@@ -32,6 +32,7 @@ class WorkerLoop:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._clients: dict[Connection, DynamoDB] = {}
+        self._begun: set[tuple[Connection, str]] = set()
         # A daemon: a process that ends is not held up by what it does not wait for.
         self._thread = threading.Thread(target=self._run, name="aiobatch-loop", daemon=True)
         self._thread.start()
@@ -56,6 +57,12 @@ class WorkerLoop:
             return future.result()
         finally:
             future.cancel()
+
+    def begins(self, connection: Connection, table_name: str) -> bool:
+        """Whether this is the first write with these settings to this table."""
+        before = len(self._begun)
+        self._begun.add((connection, table_name))
+        return len(self._begun) > before
 
     def client(self, connection: Connection) -> DynamoDB:
         """The client with these settings. Call it on the loop."""

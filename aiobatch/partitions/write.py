@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiobatch.errors import (
@@ -16,6 +16,7 @@ from aiobatch.errors import (
 from aiobatch.partitions.feed import Feed
 from aiobatch.partitions.ledger import PROBLEMS_KEPT, Ledger, Problem
 from aiobatch.partitions.loop import WorkerLoop, worker_loop
+from aiobatch.partitions.pacing import begin
 from aiobatch.partitions.settings import Connection
 from aiobatch.retry import Retry
 from aiobatch.streams.report import WriteReport
@@ -46,6 +47,7 @@ def write_partition(
     max_concurrency: int = 16,
     max_write_units: float | None = None,
     retry: Retry | None = None,
+    on_end: Callable[[Ledger], object] | None = None,
 ) -> Ledger:
     """Put the rows of one partition into a table, or delete their keys. Blocks until it is done.
 
@@ -71,6 +73,7 @@ def write_partition(
         max_write_units: capacity units a second that this process may consume: the job's, divided
             by the processes that run at once.
         retry: by default ``Retry.patient()``.
+        on_end: called with the ledger however it ends, so also where ``rows`` raised.
 
     Returns:
         The ledger. It is returned where rows are at fault, the table is missing, or DynamoDB kept
@@ -110,6 +113,7 @@ def write_partition(
         partition=partition,
         attempt=attempt,
         on_invalid=on_invalid,
+        on_end=on_end,
     )
 
 
@@ -173,6 +177,7 @@ def _write(
     partition: int | None,
     attempt: int | None,
     on_invalid: OnInvalid,
+    on_end: Callable[[Ledger], object] | None,
 ) -> Ledger:
     """See :func:`write_partition`."""
     here = worker_loop()
@@ -195,6 +200,8 @@ def _write(
     finally:
         # Interrupted: nothing more leaves.
         load.cancel()
+        if on_end is not None:
+            on_end(account.ledger())
     return account.ledger()
 
 
@@ -208,6 +215,8 @@ async def _load(
 ) -> None:
     client = here.client(connection)
     try:
+        if here.begins(connection, account.table_name):
+            await begin(client, account.table_name, connection.max_write_units)
         await client.bulk_write(
             feed,
             account.table_name,

@@ -67,6 +67,7 @@ class ItemStream(Stream, Generic[ItemT]):
         self._convert: Callable[[Item], ItemT] | None = converter(model)
         self._schema: KeySchema | None = None
         self._requests: BatchGet | None = None
+        self._found: list[Item | None] = []
         self._feeder: asyncio.Task[None] | None = None
         # Answered and not handed out: with None for a missing item.
         self._ready: deque[tuple[Entry, Item | None]] = deque()
@@ -228,6 +229,7 @@ class ItemStream(Stream, Generic[ItemT]):
             consistent_read=self._consistent_read,
             capacity=needed_capacity(self._engine, "read"),
         )
+        self._found = self._requests.items
         self._start(self._requests)
 
     def _may_wait(self) -> bool:
@@ -241,9 +243,8 @@ class ItemStream(Stream, Generic[ItemT]):
         return entry is not None
 
     def _ended(self, entry: Entry, state: State) -> None:
-        assert self._requests is not None
-        item = self._requests.items[entry.place]
-        self._requests.items[entry.place] = None
+        found = self._found
+        item, found[entry.place] = found[entry.place], None
         if state is State.REJECTED:
             self._reject(entry)
         self._let_go(entry)

@@ -4,6 +4,11 @@
 EXTRA_OF: dict[str, str] = {
     "aiobatch.integrations.otel": "otel",
     "aiobatch.codec.native": "native",
+    **dict.fromkeys(
+        [f"aiobatch.integrations.spark.{name}" for name in ("api", "reader", "source", "writer")],
+        "spark",
+    ),
+    "aiobatch.partitions.arrow": "parquet",
 }
 # What the caller of these brings: a test runner is no extra.
 BROUGHT: dict[str, str] = {"aiobatch.testing.pytest_plugin": "pytest"}
@@ -11,14 +16,11 @@ BROUGHT: dict[str, str] = {"aiobatch.testing.pytest_plugin": "pytest"}
 BRINGS: dict[str, tuple[str, ...]] = {
     "aioboto3": ("aioboto3",),
     "native": ("aiobatch_native",),
-    "cli": (),
     "otel": ("opentelemetry.trace", "opentelemetry.metrics"),
     "parquet": ("pyarrow.parquet",),
+    "spark": ("pyspark.sql.datasource", "pyarrow"),
     "testing": ("moto.server", "flask", "flask_cors"),
 }
-
-# Half a gigabyte, which `make test-spark` installs anyway.
-INSTALLED_ELSEWHERE = frozenset({"spark"})
 
 WALK = """
 import importlib, json, pkgutil, sys

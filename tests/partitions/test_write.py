@@ -153,8 +153,10 @@ async def test_a_source_that_fails(write: Write, table: TableFactory, raw_client
         yield from rows(600)
         raise OSError("the file is gone")
 
+    ended: list[Ledger] = []
     with pytest.raises(OSError, match="the file is gone") as caught:
-        await in_task(write, source(), name)
+        await in_task(write, source(), name, on_end=ended.append)
+    assert [ledger.processed for ledger in ended] == [600]
     assert "600 processed" in caught.value.__notes__[0]
     assert await count(raw_client, name) == 600
 

@@ -16,7 +16,7 @@ import pytest
 
 from aiobatch import partitions
 from aiobatch.integrations.spark import register
-from tests.backends import BackendPool
+from tests.backends import Backend, BackendPool
 from tests.conftest import REGION
 
 # Only .venv-spark has it; elsewhere the marker leaves these tests out in any case.
@@ -84,8 +84,10 @@ async def in_spark(work: Callable[..., ResultT], *arguments: Any, **more: Any) -
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory, _isolated_environment: None) -> Iterator[Any]:
+def start(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator[Any]:
     """Starts a session; it ends with the module."""
+    # For what is shown without an endpoint. Spark's processes inherit it from its JVM.
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = backend.endpoint_url
     with contextlib.ExitStack() as stack:
 
         def begin(master: str, **settings: str) -> Any:
@@ -99,7 +101,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, _isolated_environment: None)
 
 
 @pytest.fixture(scope="session")
-def backend(_backends: BackendPool) -> Any:
+def backend(_backends: BackendPool) -> Backend:
     """ministack alone: what is tested here is Spark."""
     return _backends.get("ministack")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.datasource import DataSourceReader, InputPartition
-
+from aiobatch.integrations.spark.api import DataSourceReader, InputPartition
 from aiobatch.integrations.spark.filters import KeyQuery, key_queries
 from aiobatch.integrations.spark.options import ReadOptions
 from aiobatch.partitions import query_partition, scan_segment

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aiobatch.integrations.spark.api import DataSource
 from aiobatch.integrations.spark.options import ReadOptions, WriteOptions
 from aiobatch.integrations.spark.tables import key_names, sample
-
-try:
-    from pyspark.sql.datasource import DataSource
-except ImportError as error:
-    raise ImportError(
-        "aiobatch.integrations.spark needs PySpark 4.0 or later for its data source:"
-        " pip install 'aiobatch[spark]'. On Spark 3.5 use map_in_arrow()"
-    ) from error
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType

@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark import TaskContext
-from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
-
+from aiobatch.integrations.spark.api import (
+    DataSourceArrowWriter,
+    TaskContext,
+    WriterCommitMessage,
+)
 from aiobatch.integrations.spark.options import WriteOptions
 from aiobatch.integrations.spark.reports import JOB, attempt_name, write_report
 from aiobatch.partitions import Ledger, WriteFailed, write_batches
@@ -51,6 +53,11 @@ class DynamoDBWriter(DataSourceArrowWriter):  # type: ignore[misc, unused-ignore
         partition, attempt = (
             (0, 0) if context is None else (context.partitionId(), context.taskAttemptId())
         )
+
+        def report(ledger: Ledger) -> None:
+            if options.report is not None:
+                write_report(options.report, attempt_name(partition, attempt), ledger)
+
         ledger = write_batches(
             iterator,
             options.table,
@@ -67,9 +74,8 @@ class DynamoDBWriter(DataSourceArrowWriter):  # type: ignore[misc, unused-ignore
             key_names=self._key_names,
             max_concurrency=options.max_concurrency,
             max_write_units=self._share,
+            on_end=report,
         )
-        if options.report is not None:
-            write_report(options.report, attempt_name(partition, attempt), ledger)
         if ledger.may_succeed:
             raise WriteFailed(ledger)
         return Written(ledger)
