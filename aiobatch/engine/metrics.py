@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ class Meter:
         bytes: bytes of bodies, sent and received.
         capacity: DynamoDB's ConsumedCapacity by table, summed.
         hooks: who is told what happens in the call.
+        told: called with the capacity units of each answer that tells any, or None.
     """
 
     started_at: float
@@ -32,6 +33,7 @@ class Meter:
     bytes: int = 0
     capacity: dict[str, dict[str, Any]] = field(default_factory=dict)
     hooks: Sequence[Hook] = ()
+    told: Callable[[float], None] | None = None
 
     def consumed(self, capacity: Iterable[dict[str, Any]]) -> float:
         """Add what one answer says was consumed. Returns its capacity units."""
@@ -39,6 +41,8 @@ class Meter:
         for table in capacity:
             units += units_of(table)
             _add(self.capacity.setdefault(str(table.get("TableName")), {}), table)
+        if units and self.told is not None:
+            self.told(units)
         return units
 
     def as_answer(self, now: float) -> dict[str, Any]:
