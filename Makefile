@@ -51,6 +51,10 @@ figures: .venv-demo/.installed ## Run the demo and put its figures into README.m
 codec-figures: .venv/.native ## Measure both codecs and put the figures into docs/design/codec-speed.md
 	@.venv/bin/python -m benchmarks.codec --write docs/design/codec-speed.md </dev/null
 
+.PHONY: speed-limits
+speed-limits: .venv-bench/.native ## Measure where a call's time goes, into docs/design/speed-limits.md
+	@.venv-bench/bin/python -m benchmarks.limits --write docs/design/speed-limits.md </dev/null
+
 .PHONY: bench
 bench: bench-installed ## Measure aiobatch beside its peers; figures, tables and plots into docs/
 	@.venv-bench/bin/python -m benchmarks.bench --plots docs/plots \
@@ -139,10 +143,18 @@ dist: .venv-dist/.installed ## Build the sdist and the wheels of both packages i
 .PHONY: coverage
 coverage: $(BACKENDS) .venv/.installed ## Branch coverage of aiobatch/ over the suite, in build/coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
-	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage run -m pytest -q $(PYTEST_ARGS) </dev/null
-	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage combine -q build/coverage
-	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage html -q -d build/coverage/html
-	@COVERAGE_FILE=build/coverage/data .venv/bin/python -m coverage report
+	@export COVERAGE_FILE=build/coverage/data; coverage=".venv/bin/python -m coverage"; failed=0; \
+	$$coverage run -m pytest -q $(PYTEST_ARGS) </dev/null || failed=$$?; \
+	$$coverage combine -q build/coverage; \
+	$$coverage html -q -d build/coverage/html; \
+	$$coverage report; \
+	exit $$failed
+
+# One module after the other, in pieces that can be interrupted: MUTATE="aiobatch/codec/size.py ...".
+MUTATE ?=
+.PHONY: mutation
+mutation: .venv-mutation/.installed ## How many small changes to pure modules the tests notice (MUTATE=...)
+	@nice .venv-mutation/bin/python -m tests.mutation $(MUTATE) </dev/null
 
 .PHONY: test-browser
 test-browser: browser $(BACKENDS) .venv/.installed ## The example's page in a real browser, Chromium
@@ -194,7 +206,7 @@ types: .venv/.installed ## Check types
 .PHONY: docs
 docs: .venv-docs/.installed ## Build the documentation into build/docs/html
 	@rm -rf build/docs/html
-	@.venv-docs/bin/python -m sphinx -b html -d build/docs/trees -q -W --keep-going \
+	@.venv-docs/bin/python -m sphinx -E -b html -d build/docs/trees -q -W --keep-going \
 	  docs build/docs/html </dev/null
 	@echo "build/docs/html/index.html"
 
@@ -230,7 +242,8 @@ hashes: .venv-dist/.installed ## Write requirements/dev.hashes.txt from the pinn
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack .venv-spark
+	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-mutation .venv-demo .venv-spark
+	@rm -rf .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
 	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
@@ -295,6 +308,9 @@ check-rust:
 
 .venv-dist/.installed: requirements/dist.txt | check-python
 	$(call venv,.venv-dist,-r requirements/dist.txt)
+
+.venv-mutation/.installed: pyproject.toml $(addprefix requirements/,mutation.txt test.txt high.lock.txt) | check-python
+	$(call venv,.venv-mutation,-r requirements/mutation.txt -e .)
 
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)

@@ -24,6 +24,7 @@ from typing import Literal, Protocol
 __all__ = [
     "CallFinished",
     "CallStarted",
+    "CapacityConsumed",
     "Event",
     "Hook",
     "LeftoversRequeued",
@@ -159,6 +160,17 @@ class RateChanged(Event):
 
     direction: Literal["read", "write"]
     rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityConsumed(Event):
+    """An answer told what it consumed. Answers do where they are asked to.
+
+    Attributes:
+        units: capacity units, of all tables of the request.
+    """
+
+    units: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

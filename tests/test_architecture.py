@@ -21,6 +21,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "loader": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
     "streams": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
     "bulk": GROUND | {"access", "intake", "single", "streams", "engine", "wire.protocol", "codec"},
+    # The command line: a user of all of it.
+    "cli": GROUND | {"bulk", "client"},
+    "__main__": frozenset({"cli"}),
     "access": GROUND | {"engine", "codec"},
     "copies": frozenset(),
     # What the client hands to and takes from the engine; none of them knows the client.
@@ -50,6 +53,7 @@ EXTRAS_OF = {
     "bulk": {"fsspec", "pyarrow"},
     "integrations": {"opentelemetry", "pyarrow", "pyspark"},
     "partitions": {"pyarrow"},
+    "cli": {"rich", "typer"},
 }
 # Extras, and what only the tests compare with.
 NOT_AT_ALL = {
@@ -66,6 +70,8 @@ NOT_AT_ALL = {
     "attr",
     "opentelemetry",
     "pyspark",
+    "rich",
+    "typer",
 }
 
 

@@ -310,7 +310,7 @@ class Dispatcher:
             return
         call.holds_slot = False
         call.in_flight += 1
-        entries = [entry for portion in portions for entry in portion.entries]
+        entries = _entries_of(portions)
         try:
             await self._exchange(call, portions, entries)
         finally:
@@ -342,9 +342,7 @@ class Dispatcher:
                     continue
                 call.holds_slot = False
                 call.in_flight += 1
-                entries = portions[0].entries
-                if len(portions) > 1:
-                    entries = [entry for portion in portions for entry in portion.entries]
+                entries = _entries_of(portions)
                 task = group.create_task(self._exchange(call, portions, entries))
                 # Not in the task itself: one that is cancelled before its first step runs no code.
                 task.add_done_callback(partial(self._landed, call, entries))
@@ -436,7 +434,10 @@ class Dispatcher:
         units = self._units(call, settled.capacity)
         left = call.by_lane(settled.left)
         cut_by_size = bool(
-            settled.left and settled.ended and requests.direction == "read" and size >= _CUT_BY_SIZE
+            settled.left
+            and settled.ended
+            and requests.direction == "read"
+            and max(size, settled.read) >= _CUT_BY_SIZE
         )
         for portion in portions:
             lane = portion.lane
@@ -625,6 +626,12 @@ class Dispatcher:
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
+
+
+def _entries_of(portions: list[Portion]) -> Sequence[int]:
+    if len(portions) == 1:
+        return portions[0].entries
+    return [entry for portion in portions for entry in portion.entries]
 
 
 @dataclass(slots=True)

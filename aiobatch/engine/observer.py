@@ -13,6 +13,7 @@ from aiobatch.engine.pressure import Direction, Governor
 from aiobatch.events import (
     CallFinished,
     CallStarted,
+    CapacityConsumed,
     Event,
     Hook,
     LeftoversRequeued,
@@ -39,7 +40,11 @@ def observing(
     hooks = meter.hooks
     if _log.isEnabledFor(logging.DEBUG):
         hooks = [*hooks, _log_event]
-    return Observer(hooks, meter, operation, tables, entries) if hooks else None
+    if not hooks:
+        return None
+    observer = Observer(hooks, meter, operation, tables, entries)
+    meter.told = observer.consumed
+    return observer
 
 
 def counts_of(counts: Mapping[State, int]) -> dict[str, int]:
@@ -185,6 +190,14 @@ class Observer:
                     rate=rate,
                 )
             )
+
+    def consumed(self, units: float) -> None:
+        """An answer told what it consumed."""
+        self._tell(
+            CapacityConsumed(
+                call=self._call, operation=self._operation, tables=self._tables, units=units
+            )
+        )
 
     def finished(self, counts: Mapping[str, int], error: BaseException | None) -> None:
         """The call is over."""

@@ -271,7 +271,11 @@ class TablesPlan:
         return sum(map(len, self._plans))
 
     def __bool__(self) -> bool:
-        return any(self._plans)
+        # Not any(): this is asked several times a request.
+        for plan in self._plans:  # noqa: SIM110
+            if plan:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[int]:
         return chain(*self._plans)
@@ -285,6 +289,11 @@ class TablesPlan:
     def fills_a_request(self) -> bool:
         """Whether nothing is gained by waiting for more entries: leftovers never wait for any."""
         return any(plan.fills_a_request for plan in self._plans) or self.fresh >= self._max_entries
+
+    @property
+    def max_entries(self) -> int:
+        """How many entries a request has at present."""
+        return self._max_entries
 
     def next_size(self, table: int) -> int:
         """How many entries of this table the next request has at most; 0: none of it waits."""

@@ -10,7 +10,7 @@ table, then those of the next.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, Protocol
@@ -19,6 +19,7 @@ import orjson
 
 from aiobatch import codec, limits
 from aiobatch.engine.ledger import Ledger, State
+from aiobatch.engine.metrics import units_of
 from aiobatch.engine.plan import at, by_table
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.tables import TableNames
@@ -46,11 +47,16 @@ REQUEST_ITEMS = b'{"RequestItems":{'
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What one answer came to: how many entries ended, and which are left over."""
+    """What one answer came to: how many entries ended, and which are left over.
+
+    ``read``: DynamoDB read at least so many bytes for it, as far as is known; a projection leaves
+    few of them in the answer.
+    """
 
     ended: int
     left: list[int]
     capacity: list[dict[str, Any]]
+    read: float = 0.0
 
 
 class Part(Protocol):
@@ -166,7 +172,9 @@ class BatchGet:
         self._numbers = numbers
         self._heads = [orjson.dumps(part.table) + b':{"Keys":[' for part in parts]
         self._tails = [b"]" + _options(part) + b"}" for part in parts]
-        self._end = b"}" + _wanting(capacity) + b"}"
+        # DynamoDB stops at so many bytes read, which an answer with a projection does not show.
+        projects = any(part.projection is not None for part in parts)
+        self._end = b"}" + _wanting("TOTAL" if projects and capacity == "NONE" else capacity) + b"}"
 
     @classmethod
     def of_table(
@@ -239,7 +247,8 @@ class BatchGet:
                 ledger.ended(came, State.PROCESSED)
             yield
         ledger.ended(list(asked.values()), State.MISSING)
-        return Settled(len(entries) - len(left), left, answer.capacity)
+        ended = len(entries) - len(left)
+        return Settled(ended, left, answer.capacity, self._bytes_read(answer.capacity, ended))
 
     def _keep(self, entries: Sequence[int], items: Sequence[dict[str, Any]]) -> None:
         if self.table_of is None and self._is_plain:
@@ -261,6 +270,15 @@ class BatchGet:
                     self.found[table][place] = part.convert(item)
                 except Exception as error:
                     self.refusals[table][place] = error
+
+    def _bytes_read(self, capacity: Sequence[Mapping[str, Any]], entries: int) -> float:
+        """At least so many bytes were read for these entries, by the capacity consumed."""
+        units = sum(units_of(told) for told in capacity)
+        a_unit = limits.READ_UNIT_BYTES
+        if not any(part.consistent_read for part in self.parts):
+            a_unit *= 2
+        # Each item is rounded up to a whole number of units of 4 KB.
+        return units * a_unit - entries * limits.READ_UNIT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +312,7 @@ _AROUND = len(_AFTER_ONE[1])
 
 def _openings(deletes: Sequence[int]) -> list[bytes]:
     """What stands before each operation, the end of the one before it included."""
-    if not any(deletes) or all(deletes):
+    if deletes.count(deletes[0]) == len(deletes):
         openings = [_AFTER_ONE[deletes[0]]] * len(deletes)
     else:
         openings = [_AFTER_ONE[kind] for kind in deletes]

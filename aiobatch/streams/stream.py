@@ -259,12 +259,12 @@ class Stream:
     def _place(self, identity: bytes, version: Version, size: int) -> None:
         assert self._call is not None
         weight, doubtful = self.report.resume(identity)
-        entry = Entry(self._free.pop(), identity, version, 1 + weight, size)
-        self._in_hand[identity] = entry
-        self._at[entry.place] = entry
-        self._identities[entry.place] = identity
-        self._fragments[entry.place] = version.fragment
-        self._call.feed(entry.place, doubtful=doubtful)
+        place = self._free.pop()
+        entry = Entry(place, identity, version, 1 + weight, size)
+        self._in_hand[identity] = self._at[place] = entry
+        self._identities[place] = identity
+        self._fragments[place] = version.fragment
+        self._call.feed(place, doubtful=doubtful)
 
     def _hurry_if_stuck(self) -> None:
         """There is no room for more: let a request leave that can become no fuller."""
@@ -284,13 +284,13 @@ class Stream:
 
     def _settle(self, places: Iterable[int]) -> None:
         assert self._call is not None
-        ledger = self._call.ledger
+        state_of, at, pending = self._call.ledger.state, self._at, State.PENDING
         for place in places:
-            entry = self._at[place]
+            entry = at[place]
             if entry is None:
                 continue
-            state = ledger.state(place)
-            if state is State.PENDING:
+            state = state_of(place)
+            if state is pending:
                 self._came_back(entry)
             else:
                 self._ended(entry, state)
@@ -311,9 +311,10 @@ class Stream:
     def _let_go(self, entry: Entry) -> None:
         """Free the place of an entry; its room is given back when its item has been handed out."""
         entry.over = True
-        self._at[entry.place] = None
-        self._fragments[entry.place] = self._identities[entry.place] = b""
-        self._free.append(entry.place)
+        place = entry.place
+        self._at[place] = None
+        self._fragments[place] = self._identities[place] = b""
+        self._free.append(place)
         del self._in_hand[entry.identity]
 
     def _reject(self, entry: Entry) -> None:

@@ -19,6 +19,11 @@ _PARAMETERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "BatchWriteItem": lambda table: {
         "RequestItems": {table: [{"DeleteRequest": {"Key": _KEY}}]},
     },
+    "CreateTable": lambda table: {
+        "TableName": table,
+        "KeySchema": [{"AttributeName": "-", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "-", "AttributeType": "S"}],
+    },
     "DescribeTable": lambda table: {"TableName": table},
     "GetItem": lambda table: {"TableName": table, "Key": _KEY},
     "PutItem": lambda table: {"TableName": table, "Item": _KEY},
@@ -36,6 +41,7 @@ _PARAMETERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
 _METHODS: Mapping[str, str] = {
     "BatchGetItem": "batch_get_item",
     "BatchWriteItem": "batch_write_item",
+    "CreateTable": "create_table",
     "DescribeTable": "describe_table",
     "GetItem": "get_item",
     "PutItem": "put_item",

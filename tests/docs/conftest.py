@@ -5,6 +5,7 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -123,11 +124,16 @@ async def prepared(users: str, moto_url: str) -> AsyncIterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def run(prepared: dict[str, Any], moto_url: str) -> Run:
+def run(
+    prepared: dict[str, Any], moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """Runs a fragment with the prepared names, and what it defines stays for the next one.
 
     Tests that it defines are called as pytest would call them, with fixtures by name.
     """
+
+    # Files that fragments write are gone after the test.
+    monkeypatch.chdir(tmp_path)
 
     async def run_block(block: Block) -> None:
         # As if the block stood alone in its file, so that a traceback points to the page.

@@ -98,7 +98,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, str], Callable[[Any], None], st
     "an option without a value": (config(user_agent_extra=None), {}, NOTHING, None),
     "a botocore Config": ({"config": Config(read_timeout=3)}, {}, NOTHING, None),
     "S3's hooks": ({}, {}, hooked("before-call.s3"), None),
-    "hooks of another operation": ({}, {}, hooked("before-call.dynamodb.CreateTable"), None),
+    "hooks of another operation": ({}, {}, hooked("before-call.dynamodb.ListTables"), None),
     "moto, not mocking": (
         {},
         {},

@@ -1,0 +1,219 @@
+"""The command as users meet it: processes, pipes, signals, exit codes."""
+
+import asyncio
+import gzip
+import os
+import signal
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from aiobatch import DynamoDB
+from tests.cli.conftest import Command, lines
+
+
+def write(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return path.name
+
+
+def names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def many(count: int) -> bytes:
+    return lines(("pk", "n:N"), *((f"key {n}", str(n)) for n in range(count)))
+
+
+async def test_files_go_in_and_out(command: Command, db: DynamoDB, tmp_path: Path) -> None:
+    name = write(tmp_path / "places.csv", many(60))
+    loaded = await command("load", name, "--table", "round", "--create-table", "pk:S", "--json")
+    assert loaded.code == 0, loaded.err
+    assert loaded.events[-1] | {"seconds": 0} == {
+        "event": "summary",
+        "exit_code": 0,
+        "table": "round",
+        "rows": 60,
+        "written": 60,
+        "rejected": 0,
+        "resumed_at": 0,
+        "finished": True,
+        "seconds": 0,
+        "checkpoint": None,
+        "dead_letters": [],
+        **{
+            name: loaded.events[-1][name]
+            for name in ("requests", "under_way", "throttled", "retried", "capacity_units")
+        },
+    }
+    assert loaded.events[-1]["capacity_units"] == 60
+    assert "created table round" in loaded.err
+
+    counted, exported, got = await asyncio.gather(
+        command("count", "round"),
+        command("export", "out.json.gz", "--table", "round", "--segments", "2"),
+        command(
+            "get",
+            "-",
+            "--format",
+            "csv",
+            "--table",
+            "round",
+            "--output-format",
+            "jsonl",
+            stdin=b"pk\nkey 7\nnone\n",
+        ),
+    )
+    assert (counted.code, counted.out) == (0, "60\n")
+    assert exported.code == 0, exported.err
+    items = [
+        orjson.loads(line)["Item"]
+        for line in gzip.decompress((tmp_path / "out.json.gz").read_bytes()).splitlines()
+    ]
+    assert sorted(int(item["n"]["N"]) for item in items) == list(range(60))
+    assert (got.code, got.out) == (0, '{"pk":"key 7","n":7}\n')
+    assert "2 keys: 1 found, 1 missing" in got.err
+
+    made = await command("load", "out.json.gz", "--table", "copied", "--create-table", "pk:S")
+    assert made.code == 0
+    copied = await command("copy", "round", "copied", "--checkpoint", "copy.checkpoint")
+    assert copied.code == 0, copied.err
+    deleted = await command("delete", name, "--table", "round")
+    assert deleted.code == 0, deleted.err
+    assert "60 rows deleted" in deleted.err
+    assert [item async for item in db.scan("round")] == []
+    assert len([item async for item in db.scan("copied")]) == 60
+    assert names_in(tmp_path) == {"places.csv", "out.json.gz"}
+
+
+async def test_what_is_wrong_is_told_with_file_and_line(
+    command: Command, db: DynamoDB, tmp_path: Path
+) -> None:
+    big = "x" * 410_000
+    secret = "do-not-print"
+    rows = lines(
+        ("pk", "n:N"),
+        ("a", "1"),
+        ("b", secret),
+        ("", "3"),
+        (big, "4"),
+        ("c", "5"),
+        ("d", "6", "too many"),
+    )
+    name = write(tmp_path / "bad.csv", rows)
+    planned = await command("load", name, "--table", "bad", "--create-table", "pk:S", "--dry-run")
+    assert planned.code == 3
+    assert "6, of which 4 would be rejected" in planned.err
+    loaded = await command("load", name, "--table", "bad", "--create-table", "pk:S")
+    assert loaded.code == 3, loaded.err
+    assert "2 rows written, 4 rejected" in loaded.err
+    assert secret not in loaded.err + loaded.out
+    reasons = (tmp_path / "bad.rejected.csv.reasons.jsonl").read_bytes()
+    assert [orjson.loads(line)["line"] for line in reasons.splitlines()] == [3, 4, 5, 7]
+    assert {item["pk"]: item["n"] async for item in db.scan("bad")} == {
+        "a": Decimal(1),
+        "c": Decimal(5),
+    }
+    # The dead letters of before are not overwritten.
+    again = await command("load", name, "--table", "bad")
+    assert again.code == 1
+    assert "bad.rejected.csv" in again.err
+
+    cut = gzip.compress(many(5000))[:-2000]
+    name = write(tmp_path / "cut.csv.gz", cut)
+    ended = await command("load", name, "--table", "bad")
+    assert ended.code == 1
+    assert "cut.csv.gz, line " in ended.err
+    assert "cut off" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["load"], 2, "FILE"),
+        (["load", "a.csv"], 2, "--table"),
+        (["load", "a.csv", "--table", "t", "--create-table", "pk"], 2, "key attribute"),
+        (["load", "a.csv", "--table", "t", "--types", "x"], 2, "types"),
+        (["load", "a.csv", "--table", "t", "--concurrency", "0"], 2, "concurrency"),
+        (["load", "a.csv", "--table", "t", "--format", "xml"], 2, "format"),
+        (["load", "-", "--table", "t"], 1, "format"),
+        (["load", "none.csv", "--table", "missing"], 1, "ResourceNotFoundException"),
+        (["export", "-", "--table", "t", "--json"], 2, "name a file"),
+        (["export", "x.txt", "--table", "missing"], 1, "format"),
+        (["count", "missing"], 1, "ResourceNotFoundException"),
+        (["count", "t", "--values", "{broken"], 2, "not JSON"),
+        (["count", "t", "--profile", "nobody"], 1, "nobody"),
+        (["unknown"], 2, "unknown"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+async def test_wrong_usage(command: Command, arguments: list[str], code: int, word: str) -> None:
+    ended = await command(*arguments)
+    assert ended.code == code, ended.err
+    assert word in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_help_tells_the_exit_codes(command: Command) -> None:
+    ended = await command("load", "--help")
+    assert ended.code == 0
+    assert "3 finished, but rows were" in ended.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_load_says_how_to_go_on(
+    command: Command, db: DynamoDB, tmp_path: Path, number: signal.Signals
+) -> None:
+    name = write(tmp_path / "long.csv", many(3000))
+    table = f"long-{number.name}"
+    arguments = ("load", name, "--table", table, "--create-table", "pk:S", "--checkpoint", "c p")
+    process = await command.start(*arguments, "--max-write-units", "400", "--json")
+    assert process.stdout is not None
+    # An event: the load runs.
+    while b'"progress"' not in (line := await asyncio.wait_for(process.stdout.readline(), 30)):
+        assert line
+    process.send_signal(number)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 128 + number, err
+    assert f"to go on: aiobatch load long.csv --table {table}" in err.decode()
+    assert "--checkpoint 'c p'" in err.decode()
+    stored = len([item async for item in db.scan(table, consistent_read=True)])
+    assert 0 < stored < 3000
+    again = await command(*arguments)
+    assert again.code == 0, again.err
+    assert "goes on behind row" in again.err
+    assert len([item async for item in db.scan(table, consistent_read=True)]) == 3000
+
+
+async def test_a_reader_that_goes_away_ends_it(command: Command, tmp_path: Path) -> None:
+    rows = lines(("pk", "text"), *((f"key {n}", "x" * 2000) for n in range(300)))
+    name = write(tmp_path / "wide.csv", rows)
+    assert (await command("load", name, "--table", "wide", "--create-table", "pk:S")).code == 0
+    process = await command.start("export", "-", "--table", "wide")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stdout.readexactly(100)
+    process.stdout._transport.close()  # type: ignore[attr-defined]
+    err = await asyncio.wait_for(process.stderr.read(), 30)
+    assert await process.wait() == 141
+    assert b"Traceback" not in err
+    assert b"Error" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
+async def test_where_it_may_not_write(command: Command, tmp_path: Path) -> None:
+    name = write(tmp_path / "few.csv", many(3))
+    assert (await command("load", name, "--table", "few", "--create-table", "pk:S")).code == 0
+    ended = await command("export", "none/out.json", "--table", "few")
+    assert ended.code == 1
+    assert "none/out.json" in ended.err
+    if os.geteuid() != 0:  # root may do anything
+        (tmp_path / "closed").mkdir(mode=0o500)
+        ended = await command("export", "closed/out.json", "--table", "few")
+        assert ended.code == 1
+        assert "closed" in ended.err
+    ended = await command("load", "none.csv", "--table", "few")
+    assert ended.code == 1
+    assert "none.csv: there is no such file" in ended.err
