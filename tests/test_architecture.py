@@ -47,7 +47,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
-EXTRAS_OF = {"integrations": {"opentelemetry"}, "bulk": {"fsspec", "pyarrow"}, "cli": {"rich", "typer"}}
+EXTRAS_OF = {
+    "integrations": {"opentelemetry"},
+    "bulk": {"fsspec", "pyarrow"},
+    "cli": {"rich", "typer"},
+}
 # Extras, and what only the tests compare with.
 NOT_AT_ALL = {
     "aioboto3",
