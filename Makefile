@@ -55,6 +55,10 @@ codec-figures: .venv/.native ## Measure both codecs and put the figures into doc
 cli-pictures: .venv/.installed ## Draw what the command shows, at 80 and 140 columns, into docs/pictures/
 	@.venv/bin/python -m benchmarks.cli_pictures docs/pictures </dev/null
 
+.PHONY: speed-limits
+speed-limits: .venv-bench/.native ## Measure where a call's time goes, into docs/design/speed-limits.md
+	@.venv-bench/bin/python -m benchmarks.limits --write docs/design/speed-limits.md </dev/null
+
 .PHONY: bench
 bench: bench-installed ## Measure aiobatch beside its peers; figures, tables and plots into docs/
 	@.venv-bench/bin/python -m benchmarks.bench --plots docs/plots \
@@ -126,6 +130,36 @@ native-lint: check-rust ## Check the compiled codec's style and formatting
 fuzz: .venv/.installed ## Damage answers and items for FUZZ_SECONDS (60), over every codec installed
 	@.venv/bin/python -m tests.codec.fuzz --seconds $(FUZZ_SECONDS) </dev/null
 
+.PHONY: test-wheel
+test-wheel: .venv/.installed .venv-dist/.installed ## The distributions, installed into empty environments and tested
+	@.venv/bin/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS) </dev/null
+
+.PHONY: dist
+dist: .venv-dist/.installed ## Build the sdist and the wheels of both packages into dist/
+	@rm -rf dist
+	@.venv-dist/bin/python -m build --no-isolation --outdir dist . </dev/null
+	@if command -v cargo >/dev/null; then .venv-dist/bin/maturin build --release --locked --sdist \
+	  -m native/Cargo.toml -o dist </dev/null; \
+	  else echo "WARNING: there is no cargo: aiobatch-native was not built" >&2; fi
+	@ls -l dist
+
+# Both ends of the range have lines of their own, and so have both codecs: `make native` first.
+.PHONY: coverage
+coverage: $(BACKENDS) .venv/.installed ## Branch coverage of aiobatch/ over the suite, in build/coverage
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@export COVERAGE_FILE=build/coverage/data; coverage=".venv/bin/python -m coverage"; failed=0; \
+	$$coverage run -m pytest -q $(PYTEST_ARGS) </dev/null || failed=$$?; \
+	$$coverage combine -q build/coverage; \
+	$$coverage html -q -d build/coverage/html; \
+	$$coverage report; \
+	exit $$failed
+
+# One module after the other, in pieces that can be interrupted: MUTATE="aiobatch/codec/size.py ...".
+MUTATE ?=
+.PHONY: mutation
+mutation: .venv-mutation/.installed ## How many small changes to pure modules the tests notice (MUTATE=...)
+	@nice .venv-mutation/bin/python -m tests.mutation $(MUTATE) </dev/null
+
 .PHONY: test-browser
 test-browser: browser $(BACKENDS) .venv/.installed ## The example's page in a real browser, Chromium
 	@echo "== the page of the FastAPI example in a browser (.venv)"
@@ -154,6 +188,14 @@ browser: ## Install Chromium with apt-get if there is none and root asks for it
 	    echo "Install it (apt-get install chromium), or name one:" \
 	         "AIOBATCH_TEST_BROWSER=/path/to/chromium make test-browser" >&2; exit 1; }; }
 
+# SPARK_ARGS="-m 'spark and not spark_long'" is the short form that CI runs.
+SPARK_ARGS ?= -m spark
+.PHONY: test-spark
+test-spark: check-java .venv-ministack/.installed .venv-spark/.installed ## The data source on a real Spark, which needs Java 17
+	@echo "== Spark (.venv-spark)"
+	@AIOBATCH_TEST_BACKENDS=ministack .venv-spark/bin/python -m pytest tests/spark \
+	  $(SPARK_ARGS) $(PYTEST_ARGS) </dev/null
+
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
 	@.venv/bin/ruff check .
@@ -162,6 +204,15 @@ lint: .venv/.installed ## Check style and formatting
 .PHONY: types
 types: .venv/.installed ## Check types
 	@.venv/bin/mypy --strict $(CODE)
+	@.venv/bin/pyright
+
+# Every warning is an error. The log of warnings is kept beside the pages.
+.PHONY: docs
+docs: .venv-docs/.installed ## Build the documentation into build/docs/html
+	@rm -rf build/docs/html
+	@.venv-docs/bin/python -m sphinx -b html -d build/docs/trees -q -W --keep-going \
+	  docs build/docs/html </dev/null
+	@echo "build/docs/html/index.html"
 
 .PHONY: format
 format: .venv/.installed ## Format and fix what can be fixed
@@ -183,10 +234,20 @@ lock: ## Resolve the pinned requirements again and write requirements/*.lock.txt
 	    "$$scratch/venv/bin/python" -m pip freeze; } >"$$scratch/lock.txt"; \
 	  mv "$$scratch/lock.txt" "requirements/$$end.lock.txt"; \
 	done
+	@$(MAKE) --no-print-directory hashes
+
+.PHONY: hashes
+hashes: .venv-dist/.installed ## Write requirements/dev.hashes.txt from the pinned requirements
+	@{ echo '# What `make venv` installs into .venv, with hashes: pip install --require-hashes -r this file.'; \
+	  echo '# `make lock` writes this file.'; \
+	  .venv-dist/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate requirements/high.txt; } >requirements/.dev.hashes.txt
+	@mv requirements/.dev.hashes.txt requirements/dev.hashes.txt
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-demo .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
+	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-mutation .venv-demo .venv-spark
+	@rm -rf .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
 	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find aiobatch tests examples benchmarks -name __pycache__ -type d -prune \
@@ -208,6 +269,17 @@ check-node:
 	  echo "error: the tests' dynalite needs Node.js 20 or later with npm, which was not found." >&2; \
 	  echo "Install it, or leave dynalite out:" \
 	       "AIOBATCH_TEST_BACKENDS=moto,ministack make test" >&2; exit 1; }
+
+# Spark 4 runs on Java 17 and 21.
+JAVA := $(or $(JAVA_HOME:%=%/bin/java),java)
+.PHONY: check-java
+check-java:
+	@version=$$({ "$(JAVA)" -version 2>&1 </dev/null || true; } \
+	  | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1); \
+	[ "$${version:-0}" -ge 17 ] || { \
+	  echo "error: Spark needs Java 17 or later; '$(JAVA)' is" \
+	       "$${version:+Java }$${version:-not there}. Install one (apt-get install" \
+	       "openjdk-17-jre-headless), or name it: JAVA_HOME=/path/to/java make test-spark" >&2; exit 1; }
 
 .PHONY: check-rust
 check-rust:
@@ -235,6 +307,15 @@ check-rust:
 .venv-low/.installed: pyproject.toml $(addprefix requirements/,low.txt low.lock.txt test.txt) | check-python
 	$(call venv,.venv-low,-r requirements/low.txt -e '.[aioboto3]')
 
+.venv-docs/.installed: pyproject.toml $(addprefix requirements/,docs.txt docs.lock.txt) | check-python
+	$(call venv,.venv-docs,-r requirements/docs.txt -e .)
+
+.venv-dist/.installed: requirements/dist.txt | check-python
+	$(call venv,.venv-dist,-r requirements/dist.txt)
+
+.venv-mutation/.installed: pyproject.toml $(addprefix requirements/,mutation.txt test.txt high.lock.txt) | check-python
+	$(call venv,.venv-mutation,-r requirements/mutation.txt -e .)
+
 .venv-demo/.installed: pyproject.toml $(addprefix requirements/,demo.txt high.lock.txt) | check-python
 	$(call venv,.venv-demo,-r requirements/demo.txt -e .)
 
@@ -243,6 +324,9 @@ check-rust:
 
 .venv-bench-%/.installed: requirements/bench-%.txt requirements/high.lock.txt | check-python
 	$(call venv,$(@D),-r $<)
+
+.venv-spark/.installed: pyproject.toml $(addprefix requirements/,spark.txt high.lock.txt) | check-python
+	$(call venv,.venv-spark,-r requirements/spark.txt -e .)
 
 # Without Rust the benchmarks do without it, and say so.
 .venv-bench/.native: .venv-bench/.installed $(wildcard native/*.toml native/Cargo.lock native/src/*.rs)

@@ -31,6 +31,8 @@ class Access:
         engine: the engine, opened if it is not.
         known_schema: a table's key schema, if it is known.
         describe: asks DynamoDB for it; raises ``KeyNamesUnknown`` where that is denied.
+        renew: asks again for one that is only remembered, where it refuses something; whether it
+            is another one now.
     """
 
     retry: Retry
@@ -42,6 +44,7 @@ class Access:
     engine: Callable[[], Awaitable[Dispatcher]]
     known_schema: Callable[[Dispatcher | None, str], KeySchema | None]
     describe: Callable[[Dispatcher, str, Retry, Meter], Awaitable[KeySchema]]
+    renew: Callable[[Dispatcher, str, Retry, Meter], Awaitable[bool]]
 
 
 def needed_capacity(engine: Dispatcher, direction: Direction) -> Capacity:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiobatch.engine.ledger import Ledger, LedgerPart, Rejection, State
+from aiobatch.engine.plan import at
 
 __all__ = ["GetAccount", "WriteAccount"]
 
@@ -30,19 +31,19 @@ class GetAccount:
     def view(self, *, ordered: bool, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The account in the shape of an answer."""
         ledger = _closed(self.ledger, len(self.positions))
-        kept: dict[State, list[Any]] = {state: [] for state in State}
-        found: list[Any] = []
-        for entry, position in enumerate(self.positions):
-            state = ledger.state(entry)
-            kept[state].append(self.keys[position])
-            if state is State.PROCESSED:
-                # Whatever it is: a model may make even None of an item.
-                found.append(self.items[entry])
+        if ledger.are_all(State.PROCESSED):
+            found, missing, unprocessed = list(self.items), [], []
+        else:
+            states, keys = ledger.states(), at(self.keys, self.positions)
+            # Whatever the items are: a model may make even None of one.
+            found = _where(State.PROCESSED, states, self.items)
+            missing = _where(State.MISSING, states, keys)
+            unprocessed = _where(State.UNPROCESSED, states, keys)
         answer: dict[str, Any] = {
-            "Items": [self.items[entry] for entry in self.entries] if ordered else found,
+            "Items": list(at(self.items, self.entries)) if ordered else found,
             "Count": len(found),
-            "MissingKeys": kept[State.MISSING],
-            "UnprocessedKeys": kept[State.UNPROCESSED],
+            "MissingKeys": missing,
+            "UnprocessedKeys": unprocessed,
             "Metrics": metrics,
         }
         if ledger.rejections:
@@ -74,18 +75,25 @@ class WriteAccount:
         self.entries: Sequence[int] = range(len(items))
         self.ledger: Ledger | LedgerPart | None = None
 
-    def _states(self) -> list[State]:
+    def _states(self) -> bytes:
         # Writes to one key share one entry, and so its fate.
-        ledger = _closed(self.ledger, len(self.items))
-        return [ledger.state(entry) for entry in self.entries]
+        return bytes(at(_closed(self.ledger, len(self.items)).states(), self.entries))
 
     def view(self, *, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The account in the shape of an answer."""
         states = self._states()
+        processed = states.count(State.PROCESSED)
+        if processed == len(states):
+            return {
+                "ProcessedCount": processed,
+                "UnprocessedCount": 0,
+                "UnprocessedItems": [],
+                "Metrics": metrics,
+            }
         unprocessed = _where(State.UNPROCESSED, states, self.items)
         unknown = _where(State.UNKNOWN, states, self.items)
         answer: dict[str, Any] = {
-            "ProcessedCount": states.count(State.PROCESSED),
+            "ProcessedCount": processed,
             "UnprocessedCount": len(unprocessed),
             "UnprocessedItems": unprocessed,
             "Metrics": metrics,
@@ -95,7 +103,7 @@ class WriteAccount:
             answer["RejectedItems"] = [
                 _rejected(position, self.items, rejections[self.entries[position]])
                 for position, state in enumerate(states)
-                if state is State.REJECTED
+                if state == State.REJECTED
             ]
         if unknown:
             answer["UnknownItems"] = unknown
@@ -115,8 +123,8 @@ def _closed(ledger: Ledger | LedgerPart | None, size: int) -> Ledger | LedgerPar
     return ledger
 
 
-def _where(wanted: State, states: Sequence[State], values: Sequence[Any]) -> list[Any]:
-    return [value for value, state in zip(values, states, strict=True) if state is wanted]
+def _where(wanted: State, states: bytes, values: Sequence[Any]) -> list[Any]:
+    return [value for value, state in zip(values, states, strict=True) if state == wanted]
 
 
 def _rejected(position: int, values: Sequence[Any], rejection: Rejection) -> dict[str, Any]:

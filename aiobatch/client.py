@@ -7,6 +7,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Iterable,
     Mapping,
@@ -25,15 +26,16 @@ from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import distinct
+from aiobatch.engine.plan import at, distinct
 from aiobatch.engine.pressure import Direction
-from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity
+from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
     AccessDenied,
     BatchError,
     BatchTimeout,
     ClientClosed,
     ConditionFailed,
+    InvalidItem,
     KeyNamesUnknown,
     ServiceError,
     WireError,
@@ -82,6 +84,10 @@ if TYPE_CHECKING:
 __all__ = ["DynamoDB"]
 
 ModelT = TypeVar("ModelT")
+EncodedT = TypeVar("EncodedT")
+
+_Known = Callable[[str], KeySchema | None]
+"""What is known of the key names of a table."""
 
 _UNSUPPORTED_IN_BATCHES = (
     "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
@@ -101,9 +107,10 @@ class DynamoDB:
     on a loop, and the pool closes with the last of them.
 
     Args:
-        region_name, endpoint_url, profile_name, aws_access_key_id, aws_secret_access_key,
-            aws_session_token, verify, config: what they mean in boto3. Unset timeouts are 3 s to
-            connect and 10 s to read, an attempt.
+        region_name, endpoint_url, profile_name, verify: what they mean in boto3.
+        aws_access_key_id, aws_secret_access_key, aws_session_token: what they mean in boto3.
+        config: a botocore ``Config``. Unset timeouts are 3 s to connect and 10 s to read, an
+            attempt.
         session: an ``aioboto3.Session`` or aiobotocore's ``AioSession`` to make the client from.
         client: an open aiobotocore or aioboto3 client that stays the caller's: its hooks stay in
             force, it is never closed here, its own calls are never touched. ``max_concurrency``
@@ -421,19 +428,22 @@ class DynamoDB:
             "batch_get_item", repr(table_name), account.told, view, timeout
         ):
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            if schema is None:
-                schema = intake.schema_of_first(account.keys, self._serialize)
-            names = schema.names
+
+            async def encoded(known: _Known) -> tuple[tuple[str, ...], list[bytes]]:
+                schema = known(table_name)
+                if schema is None:
+                    schema = intake.schema_of_first(account.keys, self._serialize)
+                encode = self._key_encoder(schema)
+                return schema.names, await intake.encode_keys(account.keys, schema, encode)
+
+            names, identities = await self._trusting(engine, [table_name], encoded, retry, meter)
             projection = codec.compile_projection(
                 projection_expression, expression_attribute_names, names
             )
-            encode = self._key_encoder(schema)
-            identities = await intake.encode_all(account.keys, encode, "key")
             account.positions, account.entries = distinct(identities, keep="first")
             requests = BatchGet.of_table(
                 table_name,
-                [identities[position] for position in account.positions],
+                at(identities, account.positions),
                 names,
                 numbers=self._numbers,
                 projection=projection,
@@ -515,21 +525,33 @@ class DynamoDB:
             "batch_write_item", repr(table_name), account.told, view, timeout
         ):
             engine = await self._engine()
-            schema, encoded = await self._encode_writes(
-                engine, table_name, account.items, operation, retry, meter
+
+            async def plain() -> None:
+                encode = (self._key_encoder if operation == "delete" else self._item_encoder)(None)
+                await intake.encode_all(
+                    account.items, lambda item: encode(intake.unwrapped(item, operation)), "item"
+                )
+
+            schema, fragments, identities = await self._trusting(
+                engine,
+                [table_name],
+                lambda known: self._encode_writes(
+                    engine, table_name, account.items, operation, retry, meter
+                ),
+                retry,
+                meter,
+                plain,
             )
-            positions, account.entries = distinct(
-                [identity for _, identity in encoded], keep="last"
-            )
+            positions, account.entries = distinct(identities, keep="last")
             requests = BatchWrite.of_table(
                 table_name,
-                [encoded[position][0] for position in positions],
-                [encoded[position][1] for position in positions],
+                at(fragments, positions),
+                at(identities, positions),
                 schema.names,
                 deletes=operation == "delete",
                 capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write")) or "NONE",
             )
-            del encoded
+            del fragments, identities
             call = BatchCall(requests, len(positions), retry=retry, meter=meter)
             account.ledger = call.ledger
             await engine.run(call)
@@ -537,6 +559,36 @@ class DynamoDB:
         return view()  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ loads and streams
+
+    @overload
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> Loader: ...
+
+    @overload
+    def loader(
+        self,
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        max_wait: float = 0.0,
+        max_batch: int = 100,
+        cache: MutableMapping[bytes, Item | None] | None = None,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> Loader[ModelT]: ...
 
     def loader(
         self,
@@ -548,8 +600,9 @@ class DynamoDB:
         max_wait: float = 0.0,
         max_batch: int = 100,
         cache: MutableMapping[bytes, Item | None] | None = None,
+        model: Model[Any] | None = None,
         retry: Retry | None = None,
-    ) -> Loader:
+    ) -> Loader[Any]:
         """Load items one by one where they are needed, and have them read together.
 
         Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem;
@@ -566,6 +619,9 @@ class DynamoDB:
             max_batch: keys after which a batch goes at once, from 1 to 100.
             cache: a mapping, such as ``{}``, that remembers items and missing ones by key, for as
                 long as it lives: make it, and the loader, once a request. None: every load reads.
+                It holds plain items, with ``model`` too.
+            model: as for :meth:`batch_get_item`. An object is made for each caller; where the
+                model refuses, ``ModelMismatch`` reaches that caller alone.
             retry: the retry policy of each batch.
 
         Returns:
@@ -598,8 +654,43 @@ class DynamoDB:
             max_wait=max_wait,
             max_batch=max_batch,
             cache=cache,
+            model=model,
             retry=_checked_retry(retry) or self._retry,
         )
+
+    @overload
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        model: None = None,
+        retry: Retry | None = None,
+    ) -> ItemStream: ...
+
+    @overload
+    def iter_get(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        table_name: str,
+        *,
+        projection_expression: str | None = None,
+        expression_attribute_names: Mapping[str, str] | None = None,
+        consistent_read: bool = False,
+        on_missing: Callable[[Any], object] | None = None,
+        on_invalid: Literal["raise", "collect"] = "raise",
+        max_pending: int | None = None,
+        max_wait: float = 0.1,
+        model: Model[ModelT],
+        retry: Retry | None = None,
+    ) -> ItemStream[ModelT]: ...
 
     def iter_get(
         self,
@@ -613,8 +704,9 @@ class DynamoDB:
         on_invalid: Literal["raise", "collect"] = "raise",
         max_pending: int | None = None,
         max_wait: float = 0.1,
+        model: Model[Any] | None = None,
         retry: Retry | None = None,
-    ) -> ItemStream:
+    ) -> ItemStream[Any]:
         """Read items by any number of keys, as they arrive, in bounded memory.
 
         Items come in no order. A key that comes several times is answered each time. Leaving the
@@ -637,6 +729,7 @@ class DynamoDB:
                 two full requests for each that may be under way.
             max_wait: seconds that a key waits at most for a request to fill up, where the source
                 is slow.
+            model: as for :meth:`batch_get_item`.
             retry: the retry policy; by default :meth:`Retry.patient`.
 
         Returns:
@@ -648,6 +741,10 @@ class DynamoDB:
             BatchError: after the last item, if anything is left: keys rejected, or unprocessed
                 when the retries were over or no request can succeed. ``response`` has the account.
             InvalidItem: see ``on_invalid``.
+            ModelMismatch: the model refused an item, when its turn came. The item counts as
+                processed, and is in ``response`` as a plain dict, beside the account. Iterating
+                again goes on with the next one; after leaving the block, what was not handed out
+                is among ``report.unprocessed_keys``.
             ClientClosed: the client was closed.
 
         Example::
@@ -671,6 +768,7 @@ class DynamoDB:
             consistent_read=consistent_read,
             on_missing=on_missing,
             on_invalid=_checked_on_invalid(on_invalid),
+            model=model,
         )
 
     def batch_writer(
@@ -848,10 +946,14 @@ class DynamoDB:
             asked = [read for read in reads if read.account.keys]
             if asked:
                 engine = await self._engine()
-                parts = [
-                    await read.encode(self._known_schema(engine, read.table_name), self._serialize)
-                    for read in asked
-                ]
+
+                async def encoded(known: _Known) -> list[GetPart]:
+                    return [
+                        await read.encode(known(read.table_name), self._serialize) for read in asked
+                    ]
+
+                names = [read.table_name for read in asked]
+                parts = await self._trusting(engine, names, encoded, retry, meter)
                 batch = BatchGet(
                     parts,
                     numbers=self._numbers,
@@ -932,11 +1034,20 @@ class DynamoDB:
             asked = [write for write in writes if write.account.items]
             if asked:
                 engine = await self._engine()
-                schemas = await self._schemas_to_write(engine, asked, retry, meter)
-                parts = [
-                    await write.encode(schema, self._serialize)
-                    for write, schema in zip(asked, schemas, strict=True)
-                ]
+
+                async def encoded(known: _Known) -> list[WritePart]:
+                    schemas = await self._schemas_to_write(engine, asked, retry, meter)
+                    return [
+                        await write.encode(schema, self._serialize)
+                        for write, schema in zip(asked, schemas, strict=True)
+                    ]
+
+                async def plain() -> None:
+                    for write in asked:
+                        await write.check(self._serialize)
+
+                names = [write.table_name for write in asked]
+                parts = await self._trusting(engine, names, encoded, retry, meter, plain)
                 batch = BatchWrite(
                     parts,
                     capacity=_capacity_to_ask_for(capacity, engine.wants_capacity("write"))
@@ -1050,8 +1161,7 @@ class DynamoDB:
         convert = converter(model)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            schema, fragment = await self._encoded_key(engine, key, table_name, retry)
             asked = _capacity_to_ask_for(capacity, engine.wants_capacity("read"))
             body = item_body(
                 table_name,
@@ -1124,8 +1234,14 @@ class DynamoDB:
         expressions = self._expressions(expression_attribute_names, expression_attribute_values)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment, _ = intake.encode_one(item, self._item_encoder(schema), "item")
+
+            async def encoded(known: _Known) -> tuple[KeySchema | None, bytes]:
+                schema = known(table_name)
+                return schema, intake.encode_one(item, self._item_encoder(schema), "item")[0]
+
+            schema, fragment = await self._trusting(
+                engine, [table_name], encoded, retry, self._meter()
+            )
             if fail_if_exists and schema is None:
                 schema = await self._describe(engine, table_name, retry, self._meter())
                 fragment, _ = intake.encode_one(item, self._item_encoder(schema), "item")
@@ -1173,8 +1289,7 @@ class DynamoDB:
         expressions.add("ConditionExpression", condition_expression)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            schema, fragment = await self._encoded_key(engine, key, table_name, retry)
             asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
             body = item_body(
                 table_name,
@@ -1258,8 +1373,7 @@ class DynamoDB:
             idempotent = not asks_for_old and is_idempotent(update_expression)
         async with self._answering():
             engine = await self._engine()
-            schema = self._known_schema(engine, table_name)
-            fragment = intake.encode_one(key, self._key_encoder(schema), "key")
+            schema, fragment = await self._encoded_key(engine, key, table_name, retry)
             asked = _capacity_to_ask_for(capacity, engine.wants_capacity("write"))
             options = {"ReturnValues": return_values, "ReturnConsumedCapacity": asked}
             answer = await self._single(
@@ -1429,11 +1543,16 @@ class DynamoDB:
                 return read({"Responses": []}) | {"Metrics": self._meter().as_answer(_now())}
             engine = await self._engine()
             wanted = engine.wants_capacity(_direction_of(operation))
-            transaction = await transactions.encode(
-                operations,
-                lambda table: self._known_schema(engine, table),
-                self._serialize,
-                {**members, "ReturnConsumedCapacity": _capacity_to_ask_for(capacity, wanted)},
+            members = {
+                **members,
+                "ReturnConsumedCapacity": _capacity_to_ask_for(capacity, wanted),
+            }
+            transaction = await self._trusting(
+                engine,
+                list(dict.fromkeys(operation.table_name for operation in operations)),
+                lambda known: transactions.encode(operations, known, self._serialize, members),
+                retry or self._retry,
+                self._meter(),
             )
             try:
                 return await self._single(
@@ -1947,6 +2066,7 @@ class DynamoDB:
             engine=self._engine,
             known_schema=known_schema,
             describe=self._describe,
+            renew=self._renew,
         )
 
     def _join_loop(self) -> Lease:
@@ -1992,8 +2112,8 @@ class DynamoDB:
         operation: str,
         retry: Retry,
         meter: Meter,
-    ) -> tuple[KeySchema, list[tuple[bytes, bytes]]]:
-        """The fragments and key identities of a batch's writes, with the schema they follow."""
+    ) -> tuple[KeySchema, list[bytes], list[bytes]]:
+        """The schema that a batch's writes follow, their fragments and their key identities."""
         schema = self._known_schema(engine, table_name)
         if operation == "delete":
             if schema is None:
@@ -2003,23 +2123,98 @@ class DynamoDB:
                 schema = intake.schema_of_first([first], self._serialize)
             encode_key = self._key_encoder(schema)
 
-            def encode(item: Any) -> tuple[bytes, bytes]:
-                key = encode_key(intake.unwrapped(item, operation))
-                return key, key
+            keys = await intake.encode_keys(
+                items, schema, lambda item: encode_key(intake.unwrapped(item, operation))
+            )
+            return schema, keys, keys
 
-            return schema, await intake.encode_all(items, encode, "key")
-
-        async def encode_with(known: KeySchema | None) -> list[tuple[bytes, bytes]]:
+        async def encode_with(known: KeySchema | None) -> tuple[list[bytes], list[bytes]]:
             encode_item = self._item_encoder(known)
-            return await intake.encode_all(
-                items, lambda item: encode_item(intake.unwrapped(item, operation)), "item"
+            return await intake.encode_items(
+                items,
+                known,
+                self._serialize,
+                lambda item: encode_item(intake.unwrapped(item, operation)),
             )
 
         if schema is None:
             # What can be refused without the key names is refused before anything is sent.
             await encode_with(None)
             schema = await self._describe(engine, table_name, retry, meter)
-        return schema, await encode_with(schema)
+        return schema, *await encode_with(schema)
+
+    async def _encoded_key(
+        self, engine: Dispatcher, key: Any, table_name: str, retry: Retry | None
+    ) -> tuple[KeySchema | None, bytes]:
+        """The key of a single-item call, with the schema that was known."""
+
+        async def encoded(known: _Known) -> tuple[KeySchema | None, bytes]:
+            schema = known(table_name)
+            return schema, intake.encode_one(key, self._key_encoder(schema), "key")
+
+        return await self._trusting(
+            engine, [table_name], encoded, retry or self._retry, self._meter()
+        )
+
+    async def _trusting(
+        self,
+        engine: Dispatcher,
+        table_names: Sequence[str],
+        encode: Callable[[_Known], Awaitable[EncodedT]],
+        retry: Retry,
+        meter: Meter,
+        plain: Callable[[], Awaitable[object]] | None = None,
+    ) -> EncodedT:
+        """What ``encode`` makes with the key names that are known.
+
+        Where it refuses something for names that are only remembered, the table may have been made
+        anew with others: they are asked for again, once.
+
+        Args:
+            engine: the engine.
+            table_names: the tables.
+            encode: encodes with the key names that it is told.
+            retry: the budget to ask on.
+            meter: counts what it costs to ask.
+            plain: encodes without key names; by default ``encode`` where it is told none.
+        """
+        # What is asked for in this very call is not old.
+        remembered = [table for table in table_names if engine.schemas.get(table) is not None]
+        try:
+            return await encode(lambda table: self._known_schema(engine, table))
+        except InvalidItem as error:
+            refused = error
+            if not remembered:
+                raise
+        try:
+            await (plain() if plain is not None else encode(self._key_names.get))
+        except InvalidItem:
+            # The names have nothing to do with it.
+            raise refused from refused.__cause__
+        # One after the other: all that are wrong, and not just the first.
+        if not any([await self._renew(engine, table, retry, meter) for table in remembered]):
+            raise refused from refused.__cause__
+        return await encode(lambda table: self._known_schema(engine, table))
+
+    async def _renew(self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter) -> bool:
+        """Ask DynamoDB again for key names that were only remembered.
+
+        Returns:
+            Whether others are known now. Not where DynamoDB does not tell.
+        """
+        stale = engine.schemas.get(table_name)
+        if stale is None or table_name in self._key_names:
+            return False
+        async with engine.schemas.turn(table_name):
+            if engine.schemas.get(table_name) is stale:
+                if not engine.schemas.may_doubt(table_name, _now()):
+                    return False
+                try:
+                    schema = await self._described(engine, table_name, retry, meter)
+                except (KeyNamesUnknown, ServiceError, WireError):
+                    return False
+                engine.schemas.describe(table_name, schema)
+        return engine.schemas.get(table_name) != stale
 
     async def _describe(
         self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter
@@ -2029,22 +2224,27 @@ class DynamoDB:
             known = engine.schemas.get(table_name)
             if known is not None:
                 return known
-            body = describe_body(table_name)
-            request = Request("DescribeTable", table_name, body)
-            try:
-                schema, _ = await engine.single(
-                    request,
-                    None,
-                    lambda answer: KeySchema.from_description(answer.get("Table", {})),
-                    retry=retry,
-                    meter=meter,
-                )
-            except AccessDenied as error:
-                if error.code not in ("AccessDeniedException", "AccessDenied", "NotAuthorized"):
-                    raise
-                raise KeyNamesUnknown(table_name) from error
+            schema = await self._described(engine, table_name, retry, meter)
             engine.schemas.describe(table_name, schema)
             return schema
+
+    async def _described(
+        self, engine: Dispatcher, table_name: str, retry: Retry, meter: Meter
+    ) -> KeySchema:
+        request = Request("DescribeTable", table_name, describe_body(table_name))
+        try:
+            schema, _ = await engine.single(
+                request,
+                None,
+                lambda answer: KeySchema.from_description(answer.get("Table", {})),
+                retry=retry,
+                meter=meter,
+            )
+        except AccessDenied as error:
+            if error.code not in ("AccessDeniedException", "AccessDenied", "NotAuthorized"):
+                raise
+            raise KeyNamesUnknown(table_name) from error
+        return schema
 
     async def _single(
         self,

@@ -57,7 +57,7 @@ class AiobatchError(Exception):
 
     @property
     def cause(self) -> BaseException | None:
-        """The error behind this one, or None: the same object as ``__cause__``."""
+        """The error behind this one, or None. It is the same object as ``__cause__``."""
         return self.__cause__
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -17,12 +17,17 @@ __all__ = [
     "check_segments",
     "check_table_name",
     "encode_all",
+    "encode_items",
+    "encode_keys",
     "encode_one",
     "schema_of_first",
     "unwrapped",
 ]
 
 EncodedT = TypeVar("EncodedT")
+
+# Bytes that are written before the clock is looked at: a fraction of a millisecond.
+_STEP = 32 * 1024
 
 
 def check_table_name(table_name: str) -> None:
@@ -107,6 +112,74 @@ async def encode_all(
             await asyncio.sleep(0)
             began = perf_counter()
     return encoded
+
+
+async def encode_keys(
+    keys: Sequence[Any],
+    schema: KeySchema,
+    encode: Callable[[Any], bytes],
+    table_name: str | None = None,
+) -> list[bytes]:
+    """Encode keys, letting the loop go in between. ``encode`` does what is not common.
+
+    Raises:
+        InvalidItem: DynamoDB would refuse one of them; it tells which, where and why.
+    """
+    fragments: list[bytes] = []
+    await _encode_in_steps(
+        lambda: codec.encode_keys(keys, schema, encode, fragments, _STEP),
+        fragments,
+        len(keys),
+        "key",
+        table_name,
+    )
+    return fragments
+
+
+async def encode_items(
+    items: Sequence[Any],
+    schema: KeySchema | None,
+    serialize: codec.Serialize | None,
+    encode: Callable[[Any], tuple[bytes, bytes]],
+) -> tuple[list[bytes], list[bytes]]:
+    """Encode items, letting the loop go in between. ``encode`` does what is not common.
+
+    Returns:
+        Their fragments, and the identities of their keys.
+
+    Raises:
+        InvalidItem: DynamoDB would refuse one of them; it tells which, where and why.
+    """
+    fragments: list[bytes] = []
+    identities: list[bytes] = []
+    await _encode_in_steps(
+        lambda: codec.encode_items(items, schema, serialize, encode, fragments, identities, _STEP),
+        fragments,
+        len(items),
+        "item",
+        None,
+    )
+    return fragments, identities
+
+
+async def _encode_in_steps(
+    step: Callable[[], None],
+    done: Sequence[bytes],
+    count: int,
+    what: str,
+    table_name: str | None,
+) -> None:
+    began = perf_counter()
+    while len(done) < count:
+        try:
+            step()
+        except codec.Refusal as refusal:
+            raise InvalidItem(
+                len(done), refusal.path, refusal.reason, what=what, table_name=table_name
+            ) from refusal.__cause__
+        if perf_counter() - began > LOOP_SLICE:
+            await asyncio.sleep(0)
+            began = perf_counter()
 
 
 def encode_one(value: Any, encode: Callable[[Any], EncodedT], what: str) -> EncodedT:

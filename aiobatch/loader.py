@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Literal, overload
+from typing import Any, Generic, Literal, overload
 
 import orjson
 
 from aiobatch import codec, intake
 from aiobatch.access import Access, needed_capacity
+from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
@@ -22,7 +23,8 @@ from aiobatch.engine.metrics import Meter
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import BatchError, ClientClosed, InvalidItem, ServiceError, WireError
 from aiobatch.limits import BATCH_GET_MAX_KEYS
-from aiobatch.responses import Item
+from aiobatch.models import Model, converter, mismatch
+from aiobatch.responses import Item, ItemT
 from aiobatch.retry import Retry
 
 __all__ = ["Loader", "LoaderStats"]
@@ -70,8 +72,11 @@ class _Key:
         self.waiters: dict[asyncio.Future[Loaded], Any] = {}
 
 
-# The names in a key and the types of their values.
-_Shape = tuple[tuple[str, str], ...]
+# The names in a key, and the types of their values: a byte each.
+_Shape = tuple[tuple[str, ...], bytes]
+# Stands before the type of each value of an identity, and nowhere else: inside of a value, JSON
+# has a backslash before a quote.
+_OPENS_VALUE = b'":{"'
 
 
 class _Batch:
@@ -88,12 +93,13 @@ class _Batch:
         self.task: asyncio.Task[None] | None = None
 
 
-class Loader:
+class Loader(Generic[ItemT]):
     """Loads items one by one, and reads them together. :meth:`DynamoDB.loader` makes it.
 
-    Loads that meet in one turn of the loop, or within ``max_wait``, become one BatchGetItem. A
-    load joins only a batch that was not yet sent, so that no answer is older than its load; with a
-    cache it may be. Each caller gets an item of its own.
+    Loads that meet in one turn of the loop, or within ``max_wait``, or while their request has to
+    wait for its turn, become one BatchGetItem. A load joins only a batch that was not yet sent, so
+    that no answer is older than its load; with a cache it may be. Each caller gets an item of its
+    own, or with ``model`` an object of its own.
 
     A loader serves many tasks of one loop; it opens anew when its loop has been closed.
     """
@@ -109,6 +115,7 @@ class Loader:
         max_wait: float,
         max_batch: int,
         cache: MutableMapping[bytes, Loaded] | None,
+        model: Model[ItemT] | None,
         retry: Retry,
     ) -> None:
         if isinstance(max_batch, bool) or not 1 <= max_batch <= BATCH_GET_MAX_KEYS:
@@ -124,6 +131,8 @@ class Loader:
         self._max_wait = max_wait
         self._max_batch = max_batch
         self._cache = cache
+        self._model = model
+        self._convert: Callable[[Item], ItemT] | None = converter(model)
         self._retry = retry
         self._stats = LoaderStats()
         self._engine: Dispatcher | None = None
@@ -136,10 +145,10 @@ class Loader:
 
     @property
     def stats(self) -> LoaderStats:
-        """What this loader has done so far: a copy."""
+        """What this loader has done so far, as a copy."""
         return replace(self._stats)
 
-    async def load(self, key: Any) -> Item | None:
+    async def load(self, key: Any) -> ItemT | None:
         """Load one item, or None if there is none.
 
         Args:
@@ -149,33 +158,43 @@ class Loader:
             InvalidItem: DynamoDB would refuse the key. It joined no batch.
             BatchError: the key was left over when the retries were over, was rejected, or its
                 batch failed; ``response`` is the account of this key.
+            ModelMismatch: the model refused the item, which is in ``response`` as a plain dict.
+                It reaches this caller alone: each one's object is made for itself.
             ClientClosed: the client is, or was meanwhile, closed.
             RuntimeError: the loader is in use on another event loop.
         """
         self._join_loop()
-        identity = self._encode(key, None)
-        known, item = self._cached(identity)
-        if known:
-            return item
-        entry, waiter = self._wait_for(key, identity)
+        schema = self._schema()
         try:
-            return await waiter
-        finally:
-            self._leave(entry, waiter)
+            identity = self._encode(key, None, schema)
+        except InvalidItem:
+            if not await self._renew(key, schema):
+                raise
+            schema = self._schema()
+            identity = self._encode(key, None, schema)
+        known, item = self._cached(identity)
+        if not known:
+            entry, waiter = self._wait_for(key, identity, schema)
+            try:
+                item = await waiter
+            finally:
+                self._leave(entry, waiter)
+        made: ItemT | None = self._made(item, 0)
+        return made
 
     @overload
     async def load_many(
         self, keys: Iterable[Any], *, return_exceptions: Literal[False] = False
-    ) -> list[Item | None]: ...
+    ) -> list[ItemT | None]: ...
 
     @overload
     async def load_many(
         self, keys: Iterable[Any], *, return_exceptions: bool
-    ) -> list[Item | BaseException | None]: ...
+    ) -> list[ItemT | BaseException | None]: ...
 
     async def load_many(
         self, keys: Iterable[Any], *, return_exceptions: bool = False
-    ) -> list[Item | None] | list[Item | BaseException | None]:
+    ) -> list[ItemT | None] | list[ItemT | BaseException | None]:
         """Load several items at once, in the order of their keys, None where there is none.
 
         Args:
@@ -185,39 +204,52 @@ class Loader:
 
         Raises:
             InvalidItem: DynamoDB would refuse a key, at ``index``. Nothing was loaded.
-            BatchError, ClientClosed, RuntimeError: as for :meth:`load`, of the first key that
-                failed, once all have ended.
+            BatchError, ModelMismatch, ClientClosed, RuntimeError: as for :meth:`load`, of the
+                first key that failed, once all have ended.
         """
         self._join_loop()
         given = intake.as_list(keys, "keys")
+        schema = self._schema()
         encoded: list[bytes | InvalidItem] = []
         for index, key in enumerate(given):
             try:
-                encoded.append(self._encode(key, index))
+                try:
+                    encoded.append(self._encode(key, index, schema))
+                except InvalidItem:
+                    if not await self._renew(key, schema):
+                        raise
+                    schema = self._schema()
+                    encoded.append(self._encode(key, index, schema))
             except InvalidItem as error:
                 if not return_exceptions:
                     raise
                 encoded.append(error)
         loaded: list[Any] = [None] * len(given)
-        waiters: dict[int, tuple[_Key, asyncio.Future[Loaded]]] = {}
+        waiters: dict[int, tuple[_Key, asyncio.Future[Loaded]] | None] = {}
         for at, (key, identity) in enumerate(zip(given, encoded, strict=True)):
             if isinstance(identity, InvalidItem):
                 loaded[at] = identity
                 continue
             known, loaded[at] = self._cached(identity)
-            if not known:
-                waiters[at] = self._wait_for(key, identity)
+            waiters[at] = None if known else self._wait_for(key, identity, schema)
         first: BaseException | None = None
+        began = perf_counter()
         try:
-            for at, (_, waiter) in waiters.items():
+            for at, waiting in waiters.items():
                 try:
-                    loaded[at] = await waiter
+                    if waiting is not None:
+                        loaded[at] = await waiting[1]
+                    loaded[at] = self._made(loaded[at], at)
                 except Exception as error:
                     first = first or error
                     loaded[at] = error
+                if self._convert is not None and perf_counter() - began > LOOP_SLICE:
+                    await asyncio.sleep(0)
+                    began = perf_counter()
         finally:
-            for entry, waiter in waiters.values():
-                self._leave(entry, waiter)
+            for waiting in waiters.values():
+                if waiting is not None:
+                    self._leave(*waiting)
         if first is not None and not return_exceptions:
             raise first
         return loaded
@@ -235,7 +267,7 @@ class Loader:
             if self._cache is not None:
                 self._cache.clear()
             return
-        identity = self._encode(key, None)
+        identity = self._encode(key, None, self._schema())
         self._under_way.pop(identity, None)
         if self._cache is not None:
             self._cache.pop(identity, None)
@@ -243,13 +275,15 @@ class Loader:
     def prime(self, key: Any, item: Item | None) -> None:
         """Let the cache have this item for a key, or None for no item; it may be a newer one.
 
+        The cache holds items as they are read, with ``model=`` too.
+
         Raises:
             InvalidItem: DynamoDB would refuse the key.
             RuntimeError: the loader has no cache.
         """
         if self._cache is None:
             raise RuntimeError("this loader has no cache to prime: make it with cache={}")
-        identity = self._encode(key, None)
+        identity = self._encode(key, None, self._schema())
         self._under_way.pop(identity, None)
         if identity in self._unsent:
             # What is read next may be older than what is written here.
@@ -272,15 +306,33 @@ class Loader:
                 keys.clear()
         self._access.check()
 
-    def _encode(self, key: Any, index: int | None) -> bytes:
+    def _schema(self) -> KeySchema | None:
+        return self._access.known_schema(self._engine, self._table)
+
+    def _encode(self, key: Any, index: int | None, schema: KeySchema | None) -> bytes:
         """The key's identity. A key that is none raises here, and joins no batch."""
-        schema = self._access.known_schema(self._engine, self._table)
         try:
             return codec.encode_key(key, schema, self._access.serialize)
         except codec.Refusal as refusal:
             raise InvalidItem(
                 index, refusal.path, refusal.reason, what="key"
             ) from refusal.__cause__
+
+    async def _renew(self, key: Any, schema: KeySchema | None) -> bool:
+        """Whether other key names are known now than those that refused this key.
+
+        The table may have been made anew, and what is remembered of it is old.
+        """
+        if schema is None or self._engine is None:
+            return False
+        try:
+            self._encode(key, None, None)
+        except InvalidItem:
+            # The names have nothing to do with it.
+            return False
+        now = asyncio.get_running_loop().time()
+        async with self._access.under_way():
+            return await self._access.renew(self._engine, self._table, self._retry, Meter(now))
 
     def _cached(self, identity: bytes) -> tuple[bool, Loaded]:
         self._stats.loads += 1
@@ -293,13 +345,37 @@ class Loader:
         self._stats.cached += 1
         return True, copy_of(item)
 
-    def _wait_for(self, key: Any, identity: bytes) -> tuple[_Key, asyncio.Future[Loaded]]:
+    def _made(self, item: Loaded, at: int) -> Any:
+        """What a caller gets for its own copy of an item.
+
+        Raises:
+            ModelMismatch: the model refuses it. ``at`` is its key's place.
+        """
+        if self._convert is None or item is None:
+            return item
+        try:
+            return self._convert(item)
+        except Exception as error:
+            refused = error
+        now = asyncio.get_running_loop().time()
+        response = {
+            "Items": [item],
+            "Count": 1,
+            "MissingKeys": [],
+            "UnprocessedKeys": [],
+            "Metrics": Meter(now).as_answer(now),
+        }
+        raise mismatch(self._model, {at: refused}, response, table_name=self._table)
+
+    def _wait_for(
+        self, key: Any, identity: bytes, schema: KeySchema | None
+    ) -> tuple[_Key, asyncio.Future[Loaded]]:
         """Join the batch that has this key, or the one that is open, or a new one."""
         loop = asyncio.get_running_loop()
         # What is under way is known here only with a cache, where an answer may be older anyway.
         entry = self._unsent.get(identity) or self._under_way.get(identity)
         if entry is None:
-            batch = self._batch_for(identity, loop)
+            batch = self._batch_for(_shape_of(identity, schema), loop)
             entry = batch.keys[identity] = self._unsent[identity] = _Key(identity, batch)
             if len(batch.keys) >= self._max_batch:
                 batch.is_full.set()
@@ -309,9 +385,7 @@ class Loader:
         entry.waiters[waiter] = key
         return entry, waiter
 
-    def _batch_for(self, identity: bytes, loop: asyncio.AbstractEventLoop) -> _Batch:
-        attributes = orjson.loads(identity)
-        shape = tuple((name, next(iter(typed))) for name, typed in attributes.items())
+    def _batch_for(self, shape: _Shape, loop: asyncio.AbstractEventLoop) -> _Batch:
         batch = self._open.get(shape)
         if batch is None or len(batch.keys) >= self._max_batch:
             batch = self._open[shape] = _Batch(shape)
@@ -363,11 +437,13 @@ class Loader:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_wait):
                         await batch.is_full.wait()
+            # Until it may leave, whoever comes can join it.
+            turn = await engine.turn(self._table, "read", len(batch.keys))
             self._close(batch)
             keys = list(batch.keys.values())
             self._stats.batches += 1
             self._stats.keys += len(keys)
-            names = tuple(name for name, _ in batch.shape)
+            names, _ = batch.shape
             expression, placeholders = self._projection
             requests = BatchGet.of_table(
                 self._table,
@@ -384,7 +460,7 @@ class Loader:
                 retry=self._retry,
                 meter=Meter(asyncio.get_running_loop().time(), hooks=self._access.hooks),
             )
-            await engine.run(call)
+            await engine.run(call, turn)
         began = perf_counter()
         for at, key in enumerate(keys):
             self._answer(key, call, at, requests.items[at])
@@ -488,3 +564,9 @@ class Loader:
         )
         error.__cause__ = cause
         return error
+
+
+def _shape_of(identity: bytes, schema: KeySchema | None) -> _Shape:
+    """The shape of a key that ``codec.encode_key`` made, with this schema, into an identity."""
+    names = tuple(orjson.loads(identity)) if schema is None else schema.in_order
+    return names, bytes([value[0] for value in identity.split(_OPENS_VALUE)[1:]])

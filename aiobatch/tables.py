@@ -9,7 +9,7 @@ from aiobatch import codec, intake
 from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Serialize
 from aiobatch.engine.call import BatchCall
-from aiobatch.engine.plan import distinct
+from aiobatch.engine.plan import at, distinct
 from aiobatch.engine.requests import BatchGet, GetPart, WritePart
 from aiobatch.engine.tables import plain_name
 from aiobatch.models import converter
@@ -101,13 +101,13 @@ class TableRead:
         """Encode the keys. Raises InvalidItem."""
         keys, table_name = self.account.keys, self.table_name
         known = schema or intake.schema_of_first(keys, serialize, table_name)
-        identities = await intake.encode_all(
-            keys, lambda key: codec.encode_key(key, known, serialize), "key", table_name
+        identities = await intake.encode_keys(
+            keys, known, lambda key: codec.encode_key(key, known, serialize), table_name
         )
         self.account.positions, self.account.entries = distinct(identities, keep="first")
         self.part = GetPart(
             table=table_name,
-            fragments=[identities[position] for position in self.account.positions],
+            fragments=at(identities, self.account.positions),
             names=known.names,
             projection=self._projection(known.names),
             consistent_read=bool(self.options.get("consistent_read")),

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ from benchmarks.markdown import NoPlace, check_places, write_blocks
 from benchmarks.peers import (
     LIMITS,
     NATIVE,
+    NOT_ELSEWHERE,
     OURS,
     PLAIN,
     PLAIN_AIOBOTOCORE,
     ROOT,
-    SOCKETS,
     VARIANTS,
     Variant,
 )
@@ -52,17 +52,19 @@ class Plan:
     Attributes:
         seconds: of one measurement.
         rounds: measurements of each client at each workload, interleaved.
+        other_rounds: the same where no target hangs on it.
     """
 
     shapes: tuple[str, ...] = ("small", "wide", "nested")
-    seconds: float = 1.0
+    seconds: float = 0.8
     rounds: int = 5
+    other_rounds: int = 3
     concurrency: int = 16
     stall_shapes: tuple[str, ...] = ("wide", "long", "dense")
     stall_rounds: int = 5
     latencies: tuple[float, ...] = (1.0, 10.0, 50.0)
     concurrencies: tuple[int, ...] = (1, 4, 16, 64)
-    latency_seconds: float = 0.5
+    latency_seconds: float = 0.4
     latency_rounds: int = 2
     latency_ops: tuple[str, ...] = ("get", "put")
     backends: tuple[str, ...] = ("ministack", "dynalite")
@@ -76,6 +78,7 @@ QUICK = Plan(
     shapes=("wide",),
     seconds=0.3,
     rounds=2,
+    other_rounds=2,
     stall_shapes=("wide", "long"),
     stall_rounds=2,
     latencies=(10.0,),
@@ -93,6 +96,7 @@ TINY = Plan(
     shapes=("small",),
     seconds=0.05,
     rounds=2,
+    other_rounds=1,
     concurrency=2,
     stall_shapes=("small",),
     stall_rounds=1,
@@ -150,13 +154,20 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def _workers(
-        self, where: str, op: str, shape: str, concurrency: int, *, url: str, limits: bool = True
+        self,
+        where: str,
+        op: str,
+        shape: str,
+        concurrency: int,
+        *,
+        url: str,
+        without: Container[str] = (),
     ) -> AsyncIterator[dict[str, Worker]]:
         """A worker for each client that can be measured at this workload."""
         async with contextlib.AsyncExitStack() as stack:
             workers: dict[str, Worker] = {}
             for variant in self.variants:
-                if variant.name in LIMITS and not limits:
+                if variant.name in without:
                     continue
                 try:
                     worker = measuring(
@@ -246,9 +257,8 @@ class Bench:
                 async with self._workers(
                     where, op, shape, self.plan.concurrency, url=self.server
                 ) as workers:
-                    await self._interleaved(
-                        workers, row, seconds=self.plan.seconds, rounds=self.plan.rounds
-                    )
+                    rounds = self.plan.rounds if shape == "wide" else self.plan.other_rounds
+                    await self._interleaved(workers, row, seconds=self.plan.seconds, rounds=rounds)
                 self._headline(row)
 
     async def stalls(self) -> None:
@@ -256,9 +266,13 @@ class Bench:
         for shape in self.plan.stall_shapes:
             row = _row("stalls", "canned", "get", shape, concurrency=self.plan.concurrency)
             async with self._workers(
-                f"stalls {shape}", "get", shape, self.plan.concurrency, url=self.server
+                f"stalls {shape}",
+                "get",
+                shape,
+                self.plan.concurrency,
+                url=self.server,
+                without=NOT_ELSEWHERE,
             ) as workers:
-                workers = {name: one for name, one in workers.items() if name != SOCKETS}
                 await self._interleaved(
                     workers,
                     row,
@@ -272,8 +286,9 @@ class Bench:
         """Rates with canned answers that come late."""
         for op in self.plan.latency_ops:
             most = max(self.plan.concurrencies)
-            async with self._workers(f"latency {op}", op, "wide", most, url=self.server) as workers:
-                workers = {name: one for name, one in workers.items() if name != SOCKETS}
+            async with self._workers(
+                f"latency {op}", op, "wide", most, url=self.server, without=NOT_ELSEWHERE
+            ) as workers:
                 try:
                     for milliseconds in self.plan.latencies:
                         await asyncio.to_thread(canned.set_latency, self.server, milliseconds)
@@ -301,7 +316,7 @@ class Bench:
         for op in ("get", "put"):
             row = _row("backends", name, op, "wide", concurrency=self.plan.concurrency)
             async with self._workers(
-                f"{name} {op}", op, "wide", self.plan.concurrency, url=url, limits=False
+                f"{name} {op}", op, "wide", self.plan.concurrency, url=url, without=LIMITS
             ) as workers:
                 await self._interleaved(
                     workers, row, seconds=self.plan.seconds, rounds=self.plan.backend_rounds
@@ -324,6 +339,7 @@ class Bench:
             "get": self.plan.list_lengths,
             "put": self.plan.list_lengths,
             "stream": self.plan.stream_lengths,
+            "bulk": self.plan.stream_lengths,
         }
         progress = Progress(f"lists: calls of {variant.name}", sum(map(len, lengths.values())))
         done = 0

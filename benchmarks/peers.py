@@ -8,6 +8,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE, PLAIN, PLAIN_AIOBOTOCORE = "aiobatch-native", "aiobatch-plain", "aiobatch-plain-aiobotocore"
 AIOBOTOCORE, PYDYNOX, BARE, SOCKETS = "aiobotocore", "pydynox", "bare", "sockets"
+BARE_NATIVE, BARE_PLAIN = "bare-native", "bare-plain"
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,22 @@ VARIANTS = (
     Variant(
         "boto3-assist", "boto3-assist, in threads", "with_boto3_assist", ".venv-bench-boto3-assist"
     ),
+    *(
+        Variant(
+            name,
+            f"the bare exchange and the {codec} codec alone",
+            "bare_with_codec",
+            ".venv-bench",
+            options={"codec": codec},
+        )
+        for name, codec in ((BARE_NATIVE, "native"), (BARE_PLAIN, "plain"))
+    ),
     Variant(BARE, "the bare exchange over aiohttp", "bare", ".venv-bench"),
     Variant(SOCKETS, "sockets alone: the server's ceiling", "sockets", ".venv-bench"),
 )
 LABELS = {variant.name: variant.label for variant in VARIANTS}
 OURS = tuple(variant.name for variant in VARIANTS if variant.ours)
-LIMITS = (BARE, SOCKETS)
-"""What is no client: the exchange without the work."""
+LIMITS = (BARE_NATIVE, BARE_PLAIN, BARE, SOCKETS)
+"""What is no client: the exchange without the work, or with the codec's alone."""
+NOT_ELSEWHERE = (BARE_NATIVE, BARE_PLAIN, SOCKETS)
+"""Limits that tell something of what a client costs, and nothing of stalls and distance."""

@@ -1,5 +1,6 @@
 """The plots. Equal figures give equal files: no dates, no random ids."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from benchmarks.figures import Row, Run, matches, number, of_runs, per_cpu_secon
 from benchmarks.peers import (
     AIOBOTOCORE,
     BARE,
+    BARE_NATIVE,
+    BARE_PLAIN,
     LABELS,
     NATIVE,
     PLAIN,
@@ -25,12 +28,22 @@ _COLOURS = {
     AIOBOTOCORE: "#33658a",
     "aioboto3": "#86bbd8",
     "boto3-assist": "#7d6b91",
-    BARE: "#9a9a9a",
+    BARE_NATIVE: "#6b6b6b",
+    BARE_PLAIN: "#848484",
+    BARE: "#b0b0b0",
 }
 _CALLS = {
     "get": ("batch_get_item", "-"),
     "put": ("batch_write_item", ":"),
     "stream": ("iter_get", "--"),
+    "bulk": ("bulk_write", "-."),
+}
+_ANSWERS = {
+    "small": "answers of 13 KB",
+    "wide": "answers of 58 KB",
+    "nested": "answers of 85 KB",
+    "long": "1 MB: 20 values an item",
+    "dense": "1 MB: 460 values an item",
 }
 _SETTINGS: Any = {
     "svg.hashsalt": "aiobatch",
@@ -73,6 +86,14 @@ def _figure(columns: int, height: float) -> tuple[Any, Any]:
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
+def _plain(axis: Any) -> None:
+    """Write 10,000 for 10 to the power of 4, and nothing at the small ticks."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}" if value else "0"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _bars(axis: Any, rows: list[Row], figure: Callable[[Run], float], title: str) -> None:
     spreads = [of_runs(row, figure) for row in rows]
     places = range(len(rows), 0, -1)
@@ -96,7 +117,12 @@ def _bars(axis: Any, rows: list[Row], figure: Callable[[Run], float], title: str
             va="center",
         )
     axis.set_xscale("log")
-    axis.margins(x=0.15)
+    # Bars begin at a whole power of ten, and the longest leaves room for its figure.
+    least, most = min(found.low for found in spreads), max(found.high for found in spreads)
+    begin = 10 ** math.floor(math.log10(max(least, 0.01) / 1.5))
+    axis.set_xlim(begin, begin * (max(most, 2 * begin) / begin) ** 1.3)
+    _plain(axis.xaxis)
+    axis.minorticks_off()
     axis.set_title(title, loc="left")
     axis.grid(axis="x", color="#eeeeee")
 
@@ -125,7 +151,7 @@ def _stalls(results: dict[str, Any]) -> Any:
         return None
     figure, axes = _figure(len(shapes), 3.6)
     for axis, shape in zip(axes, shapes, strict=True):
-        _bars(axis, [row for row in rows if row["shape"] == shape], stall, shape)
+        _bars(axis, [row for row in rows if row["shape"] == shape], stall, _ANSWERS[shape])
         axis.set_xlabel("ms")
         if axis is not axes[0]:
             axis.set_yticklabels([])
@@ -162,6 +188,8 @@ def _latency(results: dict[str, Any]) -> Any:
         axis.set_yscale("log")
         counts = sorted({row["concurrency"] for row in here})
         axis.set_xticks(counts, [str(count) for count in counts])
+        _plain(axis.yaxis)
+        axis.minorticks_off()
         axis.set_title(f"{latency:g} ms", loc="left")
         axis.set_xlabel("concurrency")
         axis.grid(color="#eeeeee")
@@ -173,8 +201,6 @@ def _latency(results: dict[str, Any]) -> Any:
 
 
 def _lists(results: dict[str, Any]) -> Any:
-    from matplotlib.ticker import NullFormatter
-
     measured: list[dict[str, Any]] = results["lists"]
     if not measured:
         return None
@@ -203,14 +229,14 @@ def _lists(results: dict[str, Any]) -> Any:
         axis.set_title(title, loc="left")
         axis.set_xlabel("n")
         axis.set_xscale("log")
-        axis.set_xticks(counts, [_short(count) for count in counts])
-        axis.xaxis.set_minor_formatter(NullFormatter())
         if title.startswith("memory"):
             axis.set_yscale("symlog", linthresh=1)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.5 * axis.get_ylim()[1])
         else:
             axis.set_yscale("log")
-            axis.yaxis.set_minor_formatter(NullFormatter())
+        _plain(axis.yaxis)
+        axis.minorticks_off()
+        axis.set_xticks(counts, [_short(count) for count in counts])
         axis.grid(color="#eeeeee")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)

@@ -248,7 +248,12 @@ def lists(results: dict[str, Any]) -> list[str]:
     measured: list[dict[str, Any]] = results["lists"]
     if not measured:
         return [NOTHING]
-    names = {"get": "batch_get_item", "put": "batch_write_item", "stream": "iter_get"}
+    names = {
+        "get": "batch_get_item",
+        "put": "batch_write_item",
+        "stream": "iter_get",
+        "bulk": "bulk_write",
+    }
     table = [["call", "n", "seconds", "items/s", "MB added", "items held", "longest stall, ms"]]
     table += [
         [

@@ -21,6 +21,8 @@ MOST_REQUESTS = 1.6
 # Entries a second, and the simulated seconds. Below a request or so a second, "the least possible
 # requests" means nothing: a slow table never has a full request's worth.
 RATES = {500: 30.0, 2_000: 30.0, 10_000: 30.0}
+# The share of requests refused whatever the rate, and the goodput there must be in spite of it.
+STRAYS = {0.02: 0.9, 0.1: 0.8}
 SLOW_RATES = {2: 600.0, 5: 300.0, 10: 300.0, 20: 300.0, 100: 60.0}
 
 
@@ -66,6 +68,7 @@ async def throttled(
     *,
     reads: bool = False,
     burst: float = 1.0,
+    strays: float = 0.0,
     seed: int = 1,
     max_concurrency: int = 16,
 ) -> Throttled:
@@ -76,12 +79,15 @@ async def throttled(
         seconds: how long the call may take, in the loop's time.
         reads: read instead of deleting.
         burst: seconds of unused rate that the table saves up.
+        strays: the share of requests that are refused whatever the rate.
         seed: for the jitter of waits.
         max_concurrency: the client's.
     """
     wire = FakeWire({"users": ("pk",)}, seed=seed)
     wire.always(Fault.latency(LATENCY))
     wire.limit("users", read=rate, write=rate, burst=burst)
+    if strays:
+        wire.randomly({Fault.throttle(): strays}, seed=seed)
     keys = [{"pk": f"{n:07}"} for n in range(int(rate * seconds * 1.5) + 200)]
     settings: dict[str, Any] = {"timeout": seconds, "retry": Retry.patient()}
     async with DynamoDB(wire=wire, max_concurrency=max_concurrency) as db:
@@ -127,10 +133,19 @@ def main() -> int:
                 flush=True,
             )
             missed = missed or (rate in RATES and not reads and not run.meets_the_bar)
+    for strays, least in STRAYS.items():
+        for rate, seconds in RATES.items():
+            run = on_virtual_time(throttled(rate, seconds, burst=burst, strays=strays))
+            print(
+                f"{strays:7.0%} refused at random, write, {rate:6,} entries/s:"
+                f" goodput {run.goodput:.3f}, requests/least {run.requests_by_least:.2f}",
+                flush=True,
+            )
+            missed = missed or run.goodput < least or run.requests_by_least > MOST_REQUESTS
     if missed:
         print(
             f"missed: goodput of at least {LEAST_GOODPUT:g} with at most {MOST_REQUESTS:g} times"
-            " the least possible requests, for writes",
+            " the least possible requests, for writes, and what STRAYS says",
             file=sys.stderr,
         )
     return int(missed)

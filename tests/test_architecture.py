@@ -18,8 +18,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"tables", "transactions", "updates"}
     | {"engine", "wire", "codec"},
     # Other ways in. They see a client as what `access` says of it.
-    "loader": GROUND | {"access", "copies", "intake", "engine", "codec"},
-    "streams": GROUND | {"access", "copies", "intake", "engine", "codec"},
+    "loader": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
+    "streams": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
     "bulk": GROUND | {"access", "intake", "single", "streams", "engine", "wire.protocol", "codec"},
     # The command line: a user of all of it.
     "cli": GROUND | {"bulk", "client"},
@@ -40,16 +40,19 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "codec": GROUND,
     # A feature for users' tests; imported on demand, and by nothing of ours.
     "testing": GROUND | {"wire", "codec"},
+    # For tasks of other engines: on the client.
+    "partitions": GROUND | {"client", "streams", "engine", "codec"},
     # Each imports its library; imported by the user alone.
-    "integrations": GROUND,
+    "integrations": GROUND | {"partitions"},
     **dict.fromkeys(GROUND, frozenset()),
 }
 ONLY_THE_WIRE = {"aiobotocore", "botocore", "aiohttp"}
 # The proxy is an HTTP server and client of its own.
 BEYOND_THE_WIRE = {"testing": {"aiohttp"}}
 EXTRAS_OF = {
-    "integrations": {"opentelemetry"},
     "bulk": {"fsspec", "pyarrow"},
+    "integrations": {"opentelemetry", "pyarrow", "pyspark"},
+    "partitions": {"pyarrow"},
     "cli": {"rich", "typer"},
 }
 # Extras, and what only the tests compare with.
@@ -66,6 +69,7 @@ NOT_AT_ALL = {
     "attrs",
     "attr",
     "opentelemetry",
+    "pyspark",
     "rich",
     "typer",
 }

@@ -101,7 +101,7 @@ async def estimate(
     types: Mapping[str, str] | None = None,
     key_names: Sequence[str] | None = None,
 ) -> Cost:
-    """Read files as :func:`aiobatch.bulk.load` does, and send nothing.
+    r"""Read files as :func:`aiobatch.bulk.load` does, and send nothing.
 
     Args:
         sources: as for ``load``.
@@ -116,7 +116,13 @@ async def estimate(
 
     Example::
 
-        cost = await estimate("places.csv", key_names=("iata",))
+        import asyncio
+        from pathlib import Path
+        from aiobatch.bulk import estimate
+
+        rows = "pk,sk,age:N\nuser#9,profile,39\n"
+        await asyncio.to_thread(Path("users.csv").write_text, rows)
+        cost = await estimate("users.csv", key_names=("pk", "sk"))
         print(cost.items, cost.refused, cost.largest, cost.write_units)
     """
     files = resolve(sources, format)

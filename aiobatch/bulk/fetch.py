@@ -18,6 +18,7 @@ from aiobatch.bulk.sources import Source, resolve
 from aiobatch.bulk.table import describe
 from aiobatch.bulk.threads import Worker
 from aiobatch.codec import KeySchema, Refusal, encode_key
+from aiobatch.responses import Item
 from aiobatch.retry import Retry
 from aiobatch.streams.reader import ItemStream
 from aiobatch.streams.stream import Settings
@@ -140,7 +141,7 @@ async def fetch(
         slices = Slices(files, checked, Mark(), prints)
         try:
             await worker.run(lambda: file.open(0, complete=False))
-            stream = ItemStream(
+            stream: ItemStream[Item] = ItemStream(
                 # Exact, whatever the client's numbers.
                 replace(db._access(), numbers="decimal"),
                 _keys(slices, worker, files, schema, report),
@@ -151,6 +152,7 @@ async def fetch(
                 consistent_read=consistent_read,
                 on_missing=None,
                 on_invalid="raise",
+                model=None,
             )
             held: list[Mapping[str, Any]] = []
             async with stream:

@@ -58,7 +58,7 @@ async def load(
     retry: Retry | None = None,
     checkpoint_every: float = 0.5,
 ) -> LoadReport:
-    """Put the rows of files into a table, or delete them from it.
+    r"""Put the rows of files into a table, or delete them from it.
 
     Of rows with one key the last one wins. With a checkpoint, a load that was ended in any way goes
     on where it was when it is started again with the same arguments, and the table ends as if it
@@ -103,7 +103,13 @@ async def load(
 
     Example::
 
-        report = await load(db, "places.csv", "places", types={"elevation": "N"})
+        import asyncio
+        from pathlib import Path
+        from aiobatch.bulk import load
+
+        rows = "pk,sk,age\nuser#9,profile,39\n"
+        await asyncio.to_thread(Path("users.csv").write_text, rows)
+        report = await load(db, "users.csv", "users", types={"age": "N"})
         print(report.written, report.rejected, report.dead_letters)
     """
     intake.check_table_name(table_name)
@@ -124,6 +130,7 @@ async def load(
     async with Worker("aiobatch-load") as worker:
         prints = await worker.run(lambda: [file.fingerprint() for file in files])
         saved = await worker.run(lambda: _checkpoint_file(files, prints, checkpoint))
+        begin = await worker.run(lambda: _beginning(table, operation, files, prints, checked))
         report.bytes_total = _total(files, prints)
         run = LoadRun(
             db._access(),
@@ -134,7 +141,7 @@ async def load(
             fingerprints=prints,
             types=checked,
             checkpoint=saved,
-            begin=_beginning(table, operation, files, prints, checked),
+            begin=begin,
             dead_letters=DeadLetters(places),
             worker=worker,
             report=report,

@@ -34,6 +34,8 @@ _log = logging.getLogger("aiobatch.bulk")
 _OPEN_FOR_EACH_PLACE: Final = 10
 # Rows that have ended are put down in a checkpoint after so many, however fast they come.
 _ROWS_A_CHECKPOINT: Final = 5000
+# What rows that have not ended, and rejected ones, may take as they stand in their files.
+_MOST_BYTES: Final = 32 * 1024 * 1024
 _PROGRESS_EVERY: Final = 0.1
 
 
@@ -91,6 +93,8 @@ class LoadRun:
         self._news = asyncio.Event()
         self._left = 0
         self._rejected_ahead = 0  # of the mark
+        self._held = 0  # bytes
+        self._most_open = 0
         # What on_progress raised.
         self._refused: Exception | None = None
         self._clock = asyncio.get_running_loop().time
@@ -198,8 +202,8 @@ class LoadRun:
     async def _feed(self) -> BaseException | None:
         """Hand over row by row; a file that cannot be read any further is given back."""
         assert self._slices is not None
-        worker, slices, water = self._worker, self._slices, self._water
-        most_open = _OPEN_FOR_EACH_PLACE * self._writer.places
+        worker, slices = self._worker, self._slices
+        self._most_open = _OPEN_FOR_EACH_PLACE * self._writer.places
         ahead = worker.submit(slices.next)
         try:
             while True:
@@ -210,8 +214,10 @@ class LoadRun:
                 if not rows:
                     return None
                 ahead = worker.submit(slices.next)
+                # Rows that are rejected never wait, and the thread may be ahead of the loop.
+                await asyncio.sleep(0)
                 for file, row in rows:
-                    while water.open >= most_open and not self._left and self._refused is None:
+                    while self._is_full and not self._left and self._refused is None:
                         await self._wait()
                     if self._left or self._refused is not None:
                         return self._refused
@@ -227,6 +233,7 @@ class LoadRun:
     async def _take(self, file: int, row: Row) -> None:
         opened = _Open(file, row.number, row.line, row.end, row.raw)
         number = self._water.begin(opened)
+        self._held += len(row.raw)
         self._report.rows += 1
         if row.item is None:
             self._reject(number, row.path, row.reason)
@@ -236,10 +243,16 @@ class LoadRun:
         except InvalidItem as error:
             self._reject(number, error.path, error.reason)
 
+    @property
+    def _is_full(self) -> bool:
+        return self._water.open >= self._most_open or self._held > _MOST_BYTES
+
     async def _wait(self) -> None:
-        """Wait until something has ended; a load that has nothing in hand waits for itself."""
+        """Wait until something has ended, or put down what has."""
         self._pass()
-        if self._water.open:
+        if self._letters and self._held > _MOST_BYTES:
+            await self._checkpoint_now()
+        elif self._is_full:
             self._news.clear()
             await self._news.wait()
 
@@ -247,6 +260,7 @@ class LoadRun:
         self._news.set()
         if state is State.PROCESSED:
             for number in numbers:
+                self._held -= len(self._water[number].raw)
                 self._water[number].raw = b""
                 self._water.end(number)
             self._ended_since += len(numbers)
@@ -303,6 +317,7 @@ class LoadRun:
         if self._checkpoint is not None or letters:
             saved = await self._worker.run(lambda: self._save(state, letters))
             self._letters = self._letters[len(letters) :]
+            self._held -= sum(len(row.raw) for row in letters)
             self._state = replace(self._state, dead_letters=saved.dead_letters)
             self._report.dead_letters = self._dead_letters.written
         self._saved_at = self._clock()

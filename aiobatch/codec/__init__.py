@@ -27,7 +27,9 @@ from aiobatch.codec.refusal import Malformed, Refusal
 CODEC = choose(os.environ)
 
 encode_item = CODEC.encode_item
+encode_items = CODEC.encode_items
 encode_key = CODEC.encode_key
+encode_keys = CODEC.encode_keys
 encode_values = CODEC.encode_values
 decode_item = CODEC.decode_item
 read_answer = CODEC.read_answer
@@ -47,7 +49,9 @@ __all__ = [
     "compile_projection",
     "decode_item",
     "encode_item",
+    "encode_items",
     "encode_key",
+    "encode_keys",
     "encode_values",
     "identity_of",
     "implementations",

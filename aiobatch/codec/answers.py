@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
 from orjson import JSONDecodeError, loads
 
@@ -18,10 +19,12 @@ from aiobatch.codec.refusal import Malformed
 
 __all__ = [
     "AnswerKeys",
+    "Items",
     "ReadAnswer",
     "WriteAnswer",
-    "found_items",
     "item_answer",
+    "items_from",
+    "not_asked",
     "read_answer",
     "write_answer",
 ]
@@ -30,6 +33,34 @@ AnswerKeys = Sequence[str] | Callable[[str], tuple[bytes, Sequence[str]]]
 """The key attributes of all tables in an answer. Or, for answers about several tables, a function
 that gives for the name of a table in the answer a mark for its identities to begin with, since two
 tables may have items with equal keys, and its key attributes; it may raise Malformed."""
+
+
+class Items(Protocol):
+    """The items of an answer, each decoded when it is asked for."""
+
+    def __iter__(self) -> Iterator[tuple[bytes, dict[str, Any]]]: ...
+
+    def __next__(self) -> tuple[bytes, dict[str, Any]]: ...
+
+    def take(
+        self, asked: dict[bytes, int], most: int, entries: list[int], items: list[dict[str, Any]]
+    ) -> bool:
+        """Decode a few items, and see which entries of a request they are.
+
+        Args:
+            asked: entries by identity; those that are found are taken out.
+            most: how many items to decode at most.
+            entries: the entries are appended to this.
+            items: their items are appended to this.
+
+        Returns:
+            Whether there may be more.
+
+        Raises:
+            Malformed: the next item is not DynamoDB's, or not in ``asked``. What was decoded before
+                it stands in ``entries`` and ``items``.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +74,7 @@ class ReadAnswer:
         capacity: ``ConsumedCapacity`` as it came, empty if absent.
     """
 
-    items: Iterator[tuple[bytes, dict[str, Any]]]
+    items: Items
     left: list[bytes]
     capacity: list[dict[str, Any]]
 
@@ -73,11 +104,7 @@ def read_answer(body: bytes, names: AnswerKeys, numbers: Numbers) -> ReadAnswer:
         Malformed: it is not one; without ``Responses`` or ``UnprocessedKeys`` it is none.
     """
     answer = item_answer(body)
-    items = (
-        _marked_items(answer, names, numbers)
-        if callable(names)
-        else decode_items(found_items(answer), names, numbers)
-    )
+    items = items_from(answer, names, numbers, 0)
     left = [
         mark + identity_of(key, keys)
         for mark, keys, table in _tables(answer, "UnprocessedKeys", names)
@@ -105,12 +132,49 @@ def write_answer(body: bytes, names: AnswerKeys) -> WriteAnswer:
     return WriteAnswer(left, _capacity(answer))
 
 
-def found_items(answer: dict[str, Any]) -> list[Any]:
-    """Give the items in a BatchGetItem's answer, as they came, of all tables in turn.
+class _PlainItems:
+    def __init__(self, items: Iterator[tuple[bytes, dict[str, Any]]]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        return self._items
+
+    def __next__(self) -> tuple[bytes, dict[str, Any]]:
+        return next(self._items)
+
+    def take(
+        self, asked: dict[bytes, int], most: int, entries: list[int], items: list[dict[str, Any]]
+    ) -> bool:
+        count = 0
+        for identity, item in islice(self._items, most):
+            entry = asked.pop(identity, None)
+            if entry is None:
+                raise not_asked()
+            entries.append(entry)
+            items.append(item)
+            count += 1
+        return count == most
+
+
+def not_asked() -> Malformed:
+    """What to raise for an item that was not asked for."""
+    return Malformed("it has an item that was not asked for, or one twice")
+
+
+def items_from(answer: dict[str, Any], names: AnswerKeys, numbers: Numbers, first: int) -> Items:
+    """Give the items in a BatchGetItem's answer, of all tables in turn, without the ``first`` ones.
 
     Raises Malformed if it has no ``Responses``, or no list under a table.
     """
-    return [item for _, _, items in _tables(answer, "Responses", ()) for item in _entries(items)]
+    found = []
+    for mark, keys, items in _tables(answer, "Responses", names):
+        found.append((mark, keys, _entries(items)[first:]))
+        first = max(0, first - len(items))
+    return _PlainItems(
+        (mark + identity, item)
+        for mark, keys, items in found
+        for identity, item in decode_items(items, keys, numbers)
+    )
 
 
 def item_answer(body: bytes) -> dict[str, Any]:
@@ -125,20 +189,6 @@ def item_answer(body: bytes) -> dict[str, Any]:
 
 
 _OfTable = tuple[bytes, Sequence[str], Any]
-
-
-def _marked_items(
-    answer: dict[str, Any], names: AnswerKeys, numbers: Numbers
-) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    # Before the first item is asked for, the answer is known to be one.
-    found = [
-        (mark, keys, _entries(items)) for mark, keys, items in _tables(answer, "Responses", names)
-    ]
-    return (
-        (mark + identity, item)
-        for mark, keys, items in found
-        for identity, item in decode_items(items, keys, numbers)
-    )
 
 
 def _tables(answer: dict[str, Any], name: str, names: AnswerKeys) -> Iterator[_OfTable]:

@@ -8,7 +8,7 @@ this version.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,13 +25,30 @@ VARIABLE: Final = "AIOBATCH_CODEC"
 _log = logging.getLogger("aiobatch.codec")
 
 
+EncodeItems = Callable[
+    [
+        Sequence[object],
+        KeySchema | None,
+        Serialize | None,
+        Callable[[Any], tuple[bytes, bytes]],
+        list[bytes],
+        list[bytes],
+        int,
+    ],
+    None,
+]
+EncodeKeys = Callable[[Sequence[object], KeySchema, Callable[[Any], bytes], list[bytes], int], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """The functions that a compiled twin may do; ``aiobatch.codec.python`` documents them."""
 
     name: str
     encode_item: Callable[[object, KeySchema | None, Serialize | None], tuple[bytes, bytes]]
+    encode_items: EncodeItems
     encode_key: Callable[[object, KeySchema | None, Serialize | None], bytes]
+    encode_keys: EncodeKeys
     encode_values: Callable[[Mapping[str, object], Serialize | None], bytes]
     decode_item: Callable[[Any, Numbers], dict[str, Any]]
     read_answer: Callable[[bytes, AnswerKeys, Numbers], ReadAnswer]
@@ -40,7 +57,9 @@ class Codec:
 _PYTHON: Final = Codec(
     "python",
     python.encode_item,
+    python.encode_items,
     python.encode_key,
+    python.encode_keys,
     python.encode_values,
     python.decode_item,
     read_answer,
@@ -91,7 +110,9 @@ def _native() -> Codec:
     return Codec(
         "native",
         native.encode_item,
+        native.encode_items,
         native.encode_key,
+        native.encode_keys,
         native.encode_values,
         native.decode_item,
         native.read_answer,

@@ -11,12 +11,12 @@ from aiobatch.codec.refusal import Malformed, Refusal
 from aiobatch.codec.size import binary_size
 from aiobatch.limits import KEY_NAME_MAX_LENGTH, PARTITION_KEY_MAX_BYTES, SORT_KEY_MAX_BYTES
 
-__all__ = ["KeySchema", "check_key"]
+__all__ = ["SURELY_SHORT", "KeySchema", "check_key"]
 
 _KINDS: Final = {"S": "a string", "N": "a number", "B": "binary"}
 
 # No text of so few characters is over 1024 bytes, in UTF-8 (up to 4 a character) or as base64.
-_SURELY_SHORT: Final = SORT_KEY_MAX_BYTES // 4
+SURELY_SHORT: Final = SORT_KEY_MAX_BYTES // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def check_key(key: Mapping[str, Mapping[str, Any]], schema: KeySchema | None) ->
             ).under(name)
         if not value:
             raise Refusal("is a key attribute, which must not be empty").under(name)
-        if len(value) > _SURELY_SHORT:
+        if len(value) > SURELY_SHORT:
             size = binary_size(value) if tag == "B" else len(value.encode())
             if size > PARTITION_KEY_MAX_BYTES:
                 raise _too_long(size, "partition", PARTITION_KEY_MAX_BYTES).under(name)

@@ -7,9 +7,8 @@ texts of errors by construction. Importing this raises ImportError where there i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import aiobatch_native
 
@@ -30,9 +29,17 @@ from aiobatch.limits import (
     SORT_KEY_MAX_BYTES,
 )
 
-__all__ = ["decode_item", "encode_item", "encode_key", "encode_values", "read_answer"]
+__all__ = [
+    "decode_item",
+    "encode_item",
+    "encode_items",
+    "encode_key",
+    "encode_keys",
+    "encode_values",
+    "read_answer",
+]
 
-_INTERFACE: Final = 1
+_INTERFACE: Final = 2
 
 if getattr(aiobatch_native, "INTERFACE", None) != _INTERFACE:
     raise ImportError(
@@ -41,12 +48,9 @@ if getattr(aiobatch_native, "INTERFACE", None) != _INTERFACE:
     )
 
 
-def _resume(
-    body: bytes, names: Sequence[str], numbers: Numbers, given: int
-) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _resume(body: bytes, names: answers.AnswerKeys, numbers: Numbers, given: int) -> answers.Items:
     """Read an answer's items once more, from the one on that the compiled codec left to Python."""
-    found = answers.found_items(answers.item_answer(body))
-    return python.decode_items(found[given:], names, numbers)
+    return answers.items_from(answers.item_answer(body), names, numbers, given)
 
 
 _codec: Final = aiobatch_native.Codec(
@@ -61,6 +65,7 @@ _codec: Final = aiobatch_native.Codec(
         "encode_key": python.encode_key,
         "encode_values": python.encode_values,
         "decode_item": python.decode_item,
+        "not_asked": answers.not_asked,
         "resume": _resume,
     },
     {
@@ -73,15 +78,14 @@ _codec: Final = aiobatch_native.Codec(
 )
 
 encode_item: Final = _codec.encode_item
+encode_items: Final = _codec.encode_items
 encode_key: Final = _codec.encode_key
+encode_keys: Final = _codec.encode_keys
 encode_values: Final = _codec.encode_values
 decode_item: Final = _codec.decode_item
 
 
 def read_answer(body: bytes, names: answers.AnswerKeys, numbers: Numbers) -> answers.ReadAnswer:
     """Do what ``answers.read_answer()`` does."""
-    if callable(names):
-        # Several tables in one answer, each with key attributes of its own.
-        return answers.read_answer(body, names, numbers)
     read = _codec.read_answer(body, names, numbers)
     return answers.read_answer(body, names, numbers) if read is None else answers.ReadAnswer(*read)

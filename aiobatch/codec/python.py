@@ -16,12 +16,13 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import islice
 from typing import Any, Final
 
 from orjson import dumps
 
 from aiobatch.codec.items import Serialize, a_type, as_item, as_mapping, serialized
-from aiobatch.codec.keys import KeySchema, check_key
+from aiobatch.codec.keys import SURELY_SHORT, KeySchema, check_key
 from aiobatch.codec.numbers import (
     NUMBERS,
     Number,
@@ -39,7 +40,9 @@ __all__ = [
     "decode_item",
     "decode_items",
     "encode_item",
+    "encode_items",
     "encode_key",
+    "encode_keys",
     "encode_values",
     "identity_of",
 ]
@@ -88,7 +91,8 @@ def encode_item(
     """
     attributes = item if type(item) is dict else as_item(item, serialize, "an item")
     tree = _map(attributes, serialize, 1)
-    fragment = _write(tree)
+    # A copy: the JSON writer's own bytes keep the room that it wrote them in, some 8 KB.
+    fragment = bytes(memoryview(_write(tree)))
     # JSON is longer than what DynamoDB counts: most items need no count.
     if len(fragment) > ATTRIBUTE_NAME_MAX_BYTES:
         _check_names(tree)
@@ -135,6 +139,93 @@ def encode_key(key: object, schema: KeySchema | None, serialize: Serialize | Non
     encoded = _write(in_order)
     check_key(in_order, schema)
     return encoded
+
+
+def encode_items(
+    items: Sequence[object],
+    schema: KeySchema | None,
+    serialize: Serialize | None,
+    encode: Callable[[Any], tuple[bytes, bytes]],
+    fragments: list[bytes],
+    identities: list[bytes],
+    room: int,
+) -> None:
+    """Encode items from ``items[len(fragments)]`` on, as ``encode_item()`` does.
+
+    Args:
+        items: the items.
+        schema: the table's key attributes. None: they are not checked.
+        serialize: the caller's function for other types.
+        encode: does what is no plain dict, or may be an item in boto3's wrapping.
+        fragments: the JSON of each item is appended to this.
+        identities: so is the canonical JSON of its key to this.
+        room: return as soon as so many bytes are written, and after each use of ``encode``, whose
+            time nobody knows, so that the caller can let the loop go.
+
+    Raises:
+        Refusal: DynamoDB would not take ``items[len(fragments)]``. What came before it was encoded.
+    """
+    for item in islice(items, len(fragments), None):
+        is_plain = type(item) is dict and len(item) > 1 and serialize is None
+        fragment, identity = encode_item(item, schema, serialize) if is_plain else encode(item)
+        fragments.append(fragment)
+        identities.append(identity)
+        room -= len(fragment)
+        if room <= 0 or not is_plain:
+            return
+
+
+def encode_keys(
+    keys: Sequence[object],
+    schema: KeySchema,
+    encode: Callable[[Any], bytes],
+    fragments: list[bytes],
+    room: int,
+) -> None:
+    """Encode keys from ``keys[len(fragments)]`` on, as ``encode_key()`` does.
+
+    Args:
+        keys: the keys.
+        schema: the table's key attributes.
+        encode: does the keys that are not of the commonest kinds.
+        fragments: the JSON of each key is appended to this.
+        room: return as soon as so many bytes are written.
+
+    Raises:
+        Refusal: DynamoDB would not take ``keys[len(fragments)]``. What came before it was encoded.
+    """
+    types = schema.types or {}
+    names = [
+        (name, dumps(name).decode() + ':{"', types.get(name, "S"), types.get(name, "N"))
+        for name in schema.in_order
+    ]
+    for key in islice(keys, len(fragments), None):
+        fragment = None
+        if type(key) is dict and len(key) == len(names):
+            fragment = _simple_key(key, names)
+        fragments.append(encode(key) if fragment is None else fragment)
+        room -= len(fragments[-1])
+        if room <= 0 or fragment is None:
+            return
+
+
+def _simple_key(key: dict[Any, Any], names: list[tuple[str, str, str, str]]) -> bytes | None:
+    """A key of short texts and ints, whose JSON needs no tree; None for others."""
+    parts = []
+    value: Any
+    for name, head, text_tag, int_tag in names:
+        value = key.get(name)
+        kind = type(value)
+        if kind is str and 0 < len(value) <= SURELY_SHORT and text_tag == "S":
+            try:
+                parts.append(f'{head}S":{dumps(value).decode()}}}')
+            except TypeError:
+                return None
+        elif kind is int and -_INT_LIMIT < value < _INT_LIMIT and int_tag == "N":
+            parts.append(f'{head}N":"{value}"}}')
+        else:
+            return None
+    return f"{{{','.join(parts)}}}".encode()
 
 
 def encode_values(values: Mapping[str, object], serialize: Serialize | None) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiobatch import limits
@@ -47,7 +47,7 @@ class Lane:
 
     number: int
     table: str
-    governor: Governor = field(default_factory=Governor)
+    governor: Governor = field(init=False)
     gate: asyncio.Task[None] | None = None
     admitted: int = 0
     guess: float = 0.0
@@ -94,7 +94,7 @@ class Portion:
     """The entries of one table in one request, and the units guessed for them."""
 
     lane: Lane
-    entries: list[int]
+    entries: Sequence[int]
     guess: float
 
 
@@ -106,6 +106,9 @@ class BatchCall:
         size: the number of entries.
         retry: the budget.
         meter: counts what the call costs.
+
+    Attributes:
+        holds_slot: whether it has a slot in hand, for its next request.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class BatchCall:
         self.in_flight = 0
         self.progressed_at = meter.started_at
         self.pump: asyncio.Task[None] | None = None
+        self.holds_slot = False
         # What ended the call; what ended an entry; what went wrong last, if nothing else did.
         self.fatal: Exception | None = None
         self.failure: Exception | None = None
@@ -140,19 +144,22 @@ class BatchCall:
     def _planned(self, size: int) -> TablesPlan:
         requests = self.requests
         room = limits.REQUEST_MAX_BYTES - _ROOM_FOR_THE_REST
-        sizes = Counter(requests.table_of) if requests.table_of is not None else {0: size}
+        sizes: Mapping[int, int] = {0: size}
+        if requests.table_of is not None:
+            sizes = Counter(requests.table_of)
         plans = []
         first = 0
         for number in range(len(self.lanes)):
             count = sizes[number]
             # A table's entries stand together.
-            order = strided(count, requests.max_entries) if self.ledger.writes else range(count)
+            entries = range(first, first + count)
             plans.append(
                 Plan(
-                    order if first == 0 else [first + entry for entry in order],
+                    strided(entries, requests.max_entries) if self.ledger.writes else entries,
                     requests.size,
                     max_entries=requests.max_entries,
                     max_bytes=room,
+                    total=requests.total,
                 )
             )
             first += count
@@ -177,7 +184,7 @@ class BatchCall:
         """The tables that these entries are of."""
         return tuple(self.lanes[number].table for number in self.by_lane(entries))
 
-    def by_lane(self, entries: Sequence[int]) -> dict[int, list[int]]:
+    def by_lane(self, entries: Sequence[int]) -> dict[int, Sequence[int]]:
         """Entries by the number of their lane."""
         return by_table(entries, self.requests.table_of)
 
@@ -185,6 +192,11 @@ class BatchCall:
     def is_over(self) -> bool:
         """Whether nothing is left to send, to wait for, or to hear of."""
         return not (self.plan or self.waiting or self.in_flight)
+
+    @property
+    def is_one_request(self) -> bool:
+        """Whether it fits into one request, as far as is known when it begins."""
+        return len(self.ledger) <= self.requests.max_entries
 
     @property
     def can_send(self) -> bool:
@@ -203,6 +215,8 @@ class BatchCall:
     @property
     def must_raise(self) -> bool:
         """Whether any entry was rejected, is unknown, or failed for more than throttling."""
+        if self.fatal is None and self.failure is None and self.ledger.are_all(State.PROCESSED):
+            return False
         counts = self.ledger.counts()
         return bool(self.fatal or self.failure or counts[State.REJECTED] or counts[State.UNKNOWN])
 

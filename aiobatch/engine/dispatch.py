@@ -31,13 +31,13 @@ from aiobatch.errors import ServiceError, Throttled, WireError
 from aiobatch.retry import Retry
 from aiobatch.wire.protocol import Request, Wire
 
-__all__ = ["LOOP_SLICE", "Dispatcher"]
+__all__ = ["LOOP_SLICE", "Dispatcher", "Turn"]
 
 AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("aiobatch.engine")
 
-LOOP_SLICE = 0.002
+LOOP_SLICE = 0.001
 """Seconds that decoding or encoding may hold the loop before others get their turn."""
 
 # A partial answer of at least this size was cut by size, not by throttling: DynamoDB stops at
@@ -87,25 +87,54 @@ class Dispatcher:
             self._governors[table, direction] = governor
         return governor
 
-    async def run(self, call: BatchCall) -> None:
+    async def turn(self, table: str, direction: Direction, entries: int) -> Turn:
+        """Wait for the pace of a table and for a slot, for a call that is made up only then.
+
+        It must be given to :meth:`run` at once.
+
+        Args:
+            table: the call's one table.
+            direction: of the call.
+            entries: how many it will have, as far as is known; it may be more or fewer.
+        """
+        turn = Turn(table, self.governor(table, direction), entries)
+        await self._turn([turn])
+        return turn
+
+    async def run(self, call: BatchCall, turn: Turn | None = None) -> None:
         """Run a call to its end. Where each entry ended stands in its ledger, whatever happens.
 
         Cancelled, it leaves no task, no request and no slot behind.
+
+        Args:
+            call: the call.
+            turn: what it has waited for already, if it has; see :meth:`turn`.
         """
         for lane in call.lanes:
             lane.governor = self.governor(lane.table, call.requests.direction)
+        if turn is not None:
+            call.holds_slot = True
+            call.lanes[0].admitted, call.lanes[0].guess = turn.entries, turn.guess
         call.observer = observing(call.meter, call.requests.operation, call.tables, call.entries)
         ended_by: BaseException | None = None
         try:
-            async with asyncio.TaskGroup() as group:
-                call.pump = group.create_task(self._pump(call, group))
+            await self._run_alone(call)
+            if not call.is_over:
+                async with asyncio.TaskGroup() as group:
+                    call.pump = group.create_task(self._pump(call, group))
         except BaseException as error:
             ended_by = error
             raise
         finally:
+            if call.holds_slot:
+                self._give_slot_back(call)
+                for lane in call.lanes:
+                    lane.close()
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
+            # A circle through this would keep all that was read until the collector comes by.
+            del call.on_due
             if call.observer is not None:
                 failed = call.cause if call.must_raise else None
                 call.observer.finished(counts_of(call.counts()), ended_by or failed)
@@ -143,7 +172,7 @@ class Dispatcher:
         """
         sizes = tables or {request.table: 1}
         shares = [
-            _Share(table, self.governor(table, direction) if direction else Governor(), size)
+            Turn(table, self.governor(table, direction) if direction else Governor(), size)
             for table, size in sizes.items()
         ]
         entries = sum(sizes.values())
@@ -173,7 +202,7 @@ class Dispatcher:
         retry: Retry,
         meter: Meter,
         observer: Observer | None,
-        shares: list[_Share],
+        shares: list[Turn],
         resend_unclear: bool,
     ) -> tuple[AnswerT, bool]:
         tables = _tables_of(shares)
@@ -228,7 +257,7 @@ class Dispatcher:
 
     def _single_refused(
         self,
-        shares: list[_Share],
+        shares: list[Turn],
         direction: Direction | None,
         error: Exception,
         meter: Meter,
@@ -244,9 +273,9 @@ class Dispatcher:
             for share in guilty:
                 observer.paced(share.table, direction, share.governor)
 
-    async def _turn(self, shares: list[_Share]) -> None:
+    async def _turn(self, shares: list[Turn]) -> None:
         """Wait for the pace of each table, then for a slot."""
-        admitted: list[_Share] = []
+        admitted: list[Turn] = []
         try:
             for share in shares:
                 share.guess = await share.governor.admit(share.entries)
@@ -266,6 +295,31 @@ class Dispatcher:
         """End the backoff. The wire is its opener's to close."""
         await self.backoff.aclose()
 
+    async def _run_alone(self, call: BatchCall) -> None:
+        """Send a call that is one request from here: it needs no tasks to be sent by.
+
+        What becomes of its leftovers is the pump's business.
+        """
+        if not (call.is_one_request and all(lane.may_leave for lane in call.lanes)):
+            return
+        if not call.holds_slot:
+            await self._slots.acquire()
+            call.holds_slot = True
+        portions = call.cut()
+        if not portions:
+            return
+        call.holds_slot = False
+        call.in_flight += 1
+        entries = _entries_of(portions)
+        try:
+            await self._exchange(call, portions, entries)
+        finally:
+            self._landed(call, entries)
+
+    def _give_slot_back(self, call: BatchCall) -> None:
+        call.holds_slot = False
+        self._slots.release()
+
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         try:
@@ -274,16 +328,21 @@ class Dispatcher:
                     continue
                 call.wake.clear()
                 if not (call.can_send and self._open_gates(call, group)):
+                    if call.holds_slot:
+                        self._give_slot_back(call)
                     await call.wake.wait()
                     continue
-                await self._slots.acquire()
+                if not call.holds_slot:
+                    await self._slots.acquire()
+                    call.holds_slot = True
                 portions = call.cut()
                 if not portions:
                     # Its tables were throttled while it waited for its turn.
-                    self._slots.release()
+                    self._give_slot_back(call)
                     continue
+                call.holds_slot = False
                 call.in_flight += 1
-                entries = [entry for portion in portions for entry in portion.entries]
+                entries = _entries_of(portions)
                 task = group.create_task(self._exchange(call, portions, entries))
                 # Not in the task itself: one that is cancelled before its first step runs no code.
                 task.add_done_callback(partial(self._landed, call, entries))
@@ -309,11 +368,15 @@ class Dispatcher:
         await lane.wait(entries)
         call.wake.set()
 
-    def _landed(self, call: BatchCall, entries: list[int], _: asyncio.Task[None]) -> None:
+    def _landed(
+        self, call: BatchCall, entries: Sequence[int], _: asyncio.Task[None] | None = None
+    ) -> None:
         self._slots.release()
         call.landed(entries)
 
-    async def _exchange(self, call: BatchCall, portions: list[Portion], entries: list[int]) -> None:
+    async def _exchange(
+        self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
+    ) -> None:
         """Send one request of a call and enter what became of it."""
         requests = call.requests
         sent_at = asyncio.get_running_loop().time()
@@ -343,7 +406,7 @@ class Dispatcher:
                 answer.tell(call.observer, tables, entries=len(entries), left=left)
             self._settled(call, portions, settled, len(answer.body), sent_at)
 
-    async def _settle(self, call: BatchCall, entries: list[int], body: bytes) -> Settled:
+    async def _settle(self, call: BatchCall, entries: Sequence[int], body: bytes) -> Settled:
         """Decode an answer: one answer a turn of the loop, and a long one in slices."""
         steps = call.requests.settle(body, entries, call.ledger)
         began = perf_counter()
@@ -371,7 +434,10 @@ class Dispatcher:
         units = self._units(call, settled.capacity)
         left = call.by_lane(settled.left)
         cut_by_size = bool(
-            settled.left and settled.ended and requests.direction == "read" and size >= _CUT_BY_SIZE
+            settled.left
+            and settled.ended
+            and requests.direction == "read"
+            and max(size, settled.read) >= _CUT_BY_SIZE
         )
         for portion in portions:
             lane = portion.lane
@@ -416,7 +482,7 @@ class Dispatcher:
         self,
         call: BatchCall,
         portions: list[Portion],
-        entries: list[int],
+        entries: Sequence[int],
         error: ServiceError | WireError,
         sent_at: float,
     ) -> None:
@@ -474,7 +540,7 @@ class Dispatcher:
                 call.meter.retries += len(portion.entries)
 
     def _requeue(
-        self, call: BatchCall, entries: list[int], cause: Exception | None, *, progress: bool
+        self, call: BatchCall, entries: Sequence[int], cause: Exception | None, *, progress: bool
     ) -> None:
         if call.fatal is not None:
             return
@@ -562,6 +628,12 @@ class Dispatcher:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
 
 
+def _entries_of(portions: list[Portion]) -> Sequence[int]:
+    if len(portions) == 1:
+        return portions[0].entries
+    return [entry for portion in portions for entry in portion.entries]
+
+
 @dataclass(slots=True)
 class _Answer:
     """The body of an answer, and what is known of its request.
@@ -595,8 +667,8 @@ class _Answer:
 
 
 @dataclass(slots=True)
-class _Share:
-    """What a request that is no batch has to do with one table.
+class Turn:
+    """What a request has to do with one table: it waits for its turn there.
 
     Attributes:
         table: its name or ARN.
@@ -611,11 +683,11 @@ class _Share:
     guess: float = 0.0
 
 
-def _tables_of(shares: Iterable[_Share]) -> tuple[str, ...]:
+def _tables_of(shares: Iterable[Turn]) -> tuple[str, ...]:
     return tuple(share.table for share in shares)
 
 
-def _guilty(shares: list[_Share], error: Exception) -> list[_Share]:
+def _guilty(shares: list[Turn], error: Exception) -> list[Turn]:
     """The tables that a request was throttled for, as far as is known."""
     if len(shares) == 1:
         return shares
@@ -624,7 +696,7 @@ def _guilty(shares: list[_Share], error: Exception) -> list[_Share]:
     return [share for number, share in enumerate(shares) if number in found]
 
 
-def _settle_shares(shares: list[_Share], capacity: Any, meter: Meter) -> None:
+def _settle_shares(shares: list[Turn], capacity: Any, meter: Meter) -> None:
     """Charge what a request consumed, where the answer says so."""
     names = TableNames(_tables_of(shares))
     consumed: dict[int, float] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = ["Ledger", "LedgerPart", "Rejection", "State"]
+
+_PENDING = 0
 
 
 class State(IntEnum):
@@ -19,6 +21,10 @@ class State(IntEnum):
     UNPROCESSED = 3
     REJECTED = 4
     UNKNOWN = 5
+
+
+# To look one up here takes a fifth of what State(number) does.
+_STATES = tuple(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +55,48 @@ class Ledger:
 
     def state(self, entry: int) -> State:
         """The state of one entry."""
-        return State(self._states[entry])
+        return _STATES[self._states[entry]]
 
     def is_pending(self, entry: int) -> bool:
         """Whether the entry has not ended yet."""
-        return self._states[entry] == State.PENDING
+        return not self._states[entry]
+
+    def are_all(self, state: State) -> bool:
+        """Whether all entries are in this state."""
+        return self._states.count(state) == len(self._states)
+
+    def states(self) -> bytes:
+        """The states of all entries, as numbers."""
+        return bytes(self._states)
 
     def is_in_flight(self, entry: int) -> bool:
         """Whether a request with this entry is under way."""
         return bool(self._in_flight[entry])
 
-    def reopen(self, entry: int, *, doubtful: bool) -> None:
+    def reopen(self, entry: int, *, doubtful: bool) -> int:
         """Something else takes the place of an entry that has ended.
 
         ``doubtful``: an earlier write of the same key may have taken effect.
+
+        Returns:
+            The state in which that one ended, as a number.
         """
-        self._states[entry] = State.PENDING
+        ended = self._states[entry]
+        self._states[entry] = 0
         self._in_flight[entry] = 0
         self._doubtful[entry] = doubtful
-        self.rejections.pop(entry, None)
+        if self.rejections:
+            self.rejections.pop(entry, None)
+        return ended
 
     def depart(self, entries: Iterable[int]) -> None:
         """A request with these entries is about to leave."""
+        if isinstance(entries, range):
+            self._in_flight[_slice(entries)] = b"\1" * len(entries)
+            return
+        in_flight = self._in_flight
         for entry in entries:
-            self._in_flight[entry] = 1
+            in_flight[entry] = 1
 
     def returned(self, entries: Iterable[int], *, doubtful: bool) -> None:
         """The request ended and these entries did not end with it.
@@ -84,13 +108,21 @@ class Ledger:
             if doubtful:
                 self._doubtful[entry] = 1
 
-    def processed(self, entry: int) -> None:
-        """The entry was read or written."""
-        self._end(entry, State.PROCESSED)
-
-    def missing(self, entry: int) -> None:
-        """DynamoDB says that the key does not exist."""
-        self._end(entry, State.MISSING)
+    def ended(self, entries: Sequence[int], state: State) -> None:
+        """These entries were all read or written, or DynamoDB says that all are missing."""
+        states, in_flight = self._states, self._in_flight
+        if isinstance(entries, range):
+            places = _slice(entries)
+            if states[places].count(_PENDING) == len(entries):
+                states[places] = bytes((state,)) * len(entries)
+                in_flight[places] = bytes(len(entries))
+                return
+        value = int(state)
+        for entry in entries:
+            if states[entry]:
+                self._end(entry, state)  # which tells what is wrong
+            states[entry] = value
+            in_flight[entry] = 0
 
     def rejected(self, entry: int, code: str, message: str) -> None:
         """The service refused this entry for its own fault."""
@@ -104,16 +136,18 @@ class Ledger:
 
     def close(self) -> None:
         """The call is over: whatever is still pending is given up."""
-        for entry, state in enumerate(self._states):
-            if state == State.PENDING:
-                self.given_up(entry)
+        states = self._states
+        entry = states.find(_PENDING)
+        while entry >= 0:
+            self.given_up(entry)
+            entry = states.find(_PENDING, entry + 1)
 
     def counts(self) -> Counter[State]:
         """How many entries are in each state."""
         return Counter({state: self._states.count(state) for state in State})
 
     def _end(self, entry: int, state: State) -> None:
-        if self._states[entry] != State.PENDING:
+        if self._states[entry]:
             raise RuntimeError(
                 f"entry {entry} ended twice: {self.state(entry).name}, then {state.name}"
             )
@@ -139,6 +173,14 @@ class LedgerPart:
         """The state of one entry."""
         return self._ledger.state(self._range[entry])
 
+    def states(self) -> bytes:
+        """The states of all entries, as numbers."""
+        return self._ledger.states()[self._range.start : self._range.stop]
+
+    def are_all(self, state: State) -> bool:
+        """Whether all entries are in this state."""
+        return self.states().count(state) == len(self)
+
     @property
     def rejections(self) -> dict[int, Rejection]:
         """Why the service refused entries, by entry."""
@@ -155,4 +197,9 @@ class LedgerPart:
 
     def counts(self) -> Counter[State]:
         """How many entries are in each state."""
-        return Counter(self.state(entry) for entry in range(len(self)))
+        states = self.states()
+        return Counter({state: states.count(state) for state in State})
+
+
+def _slice(entries: range) -> slice:
+    return slice(entries.start, entries.stop, entries.step)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiobatch.events import Hook
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "units_of"]
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Meter:
         """Add what one answer says was consumed. Returns its capacity units."""
         units = 0.0
         for table in capacity:
-            units += _number(table.get("CapacityUnits"))
+            units += units_of(table)
             _add(self.capacity.setdefault(str(table.get("TableName")), {}), table)
         if units and self.told is not None:
             self.told(units)
@@ -54,6 +54,11 @@ class Meter:
             "bytes": self.bytes,
             "seconds": now - self.started_at,
         }
+
+
+def units_of(capacity: Mapping[str, Any]) -> float:
+    """The capacity units that an answer says one table consumed."""
+    return _number(capacity.get("CapacityUnits"))
 
 
 def _add(total: dict[str, Any], part: dict[str, Any]) -> None:

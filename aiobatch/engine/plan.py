@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
+from typing import TypeVar
 
-__all__ = ["Plan", "TablesPlan", "by_table", "distinct", "strided"]
+__all__ = ["Plan", "TablesPlan", "at", "by_table", "distinct", "strided"]
+
+ValueT = TypeVar("ValueT")
 
 
-def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[list[int], list[int]]:
+def at(values: Sequence[ValueT], places: Sequence[int]) -> Sequence[ValueT]:
+    """What stands at these places. A range of them is one slice."""
+    if isinstance(places, range):
+        return values[places.start : places.stop : places.step]
+    return [values[place] for place in places]
+
+
+def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[Sequence[int], Sequence[int]]:
     """Fold positions with one identity into one entry.
 
     Args:
@@ -25,6 +35,8 @@ def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[list[int], list
         ``positions``, the position that stands for each entry, and ``entries``, the entry of each
         position. Entries are in the order in which their keys first appear.
     """
+    if len(set(identities)) == len(identities):
+        return range(len(identities)), range(len(identities))
     entry_of: dict[bytes, int] = {}
     positions: list[int] = []
     entries: list[int] = []
@@ -38,33 +50,34 @@ def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[list[int], list
     return positions, entries
 
 
-def strided(count: int, size: int) -> Iterator[int]:
-    """0 to ``count - 1`` such that each ``size`` neighbours lie far apart in the list.
+def strided(entries: range, size: int) -> Iterator[range]:
+    """Cut entries into requests of at most ``size`` that lie far apart in the list.
 
     Input sorted by partition key would otherwise send one partition after the other to
     DynamoDB, each a hot one.
     """
-    requests = -(-count // size) if count else 0
-    for start in range(requests):
-        yield from range(start, count, requests)
+    requests = -(-len(entries) // size)
+    return (entries[start::requests] for start in range(requests))
 
 
-def by_table(entries: Iterable[int], table_of: Sequence[int] | None) -> dict[int, list[int]]:
+def by_table(entries: Sequence[int], table_of: Sequence[int] | None) -> dict[int, Sequence[int]]:
     """Entries by the number of their table. ``table_of`` is None where there is one table."""
     if table_of is None:
-        return {0: list(entries)}
+        return {0: entries}
     groups: dict[int, list[int]] = {}
     for entry in entries:
         groups.setdefault(table_of[entry], []).append(entry)
-    return groups
+    return {**groups}
 
 
 class Plan:
     """The entries of one call and one table that wait to be sent.
 
     Args:
-        order: all entries, in the order in which they shall leave.
+        order: all entries, in the order in which they shall leave, in ranges: what is sent for the
+            first time, as nearly everything is, is then cut, joined and settled in slices.
         sizes: the bytes that an entry takes in a request.
+        total: the bytes that many take, where it is known how to tell them at once.
         max_entries: how many entries a request may have.
         max_bytes: how many bytes the entries of a request may have together. An entry that is
             larger goes alone.
@@ -72,51 +85,57 @@ class Plan:
 
     def __init__(
         self,
-        order: Iterable[int],
+        order: range | Iterable[range],
         sizes: Callable[[int], int],
         *,
         max_entries: int,
         max_bytes: int,
+        total: Callable[[Sequence[int]], int] | None = None,
     ) -> None:
-        self._fresh = deque(order)
+        runs = [order] if isinstance(order, range) else order
+        self._runs: deque[Sequence[int]] = deque(run for run in runs if run)
+        self._fresh = sum(map(len, self._runs))
+        # What came one by one since the last run; it follows all of them.
+        self._added: list[int] = []
         self._leftovers: deque[int] = deque()
         self._groups: deque[list[int]] = deque()
         self._sizes = sizes
+        self._total = total or (lambda entries: sum(map(sizes, entries)))
         self._max_entries = self._most_entries = max_entries
         self._max_bytes = max_bytes
 
     def __len__(self) -> int:
-        return len(self._fresh) + len(self._leftovers) + sum(map(len, self._groups))
+        return self._fresh + len(self._leftovers) + sum(map(len, self._groups))
 
     def __bool__(self) -> bool:
         return bool(self._fresh or self._leftovers or self._groups)
 
     def __iter__(self) -> Iterator[int]:
-        return chain(*self._groups, self._leftovers, self._fresh)
+        return chain(*self._groups, self._leftovers, *self._runs, self._added)
 
     @property
     def fresh(self) -> int:
         """How many entries wait that were never sent."""
-        return len(self._fresh)
+        return self._fresh
 
     @property
     def fills_a_request(self) -> bool:
         """Whether nothing is gained by waiting for more entries: leftovers never wait for any."""
-        return bool(self._groups or self._leftovers) or len(self._fresh) >= self._max_entries
+        return bool(self._groups or self._leftovers) or self._fresh >= self._max_entries
 
     @property
     def next_size(self) -> int:
         """How many entries the next request has at most; exact but for the limit in bytes."""
         if self._groups:
             return len(self._groups[0])
-        return min(self._max_entries, len(self._leftovers) + len(self._fresh))
+        return min(self._max_entries, len(self._leftovers) + self._fresh)
 
     @property
     def has_group(self) -> bool:
         """Whether the next request must be one of its own: what a refused one was split into."""
         return bool(self._groups)
 
-    def cut(self, most: int | None = None) -> list[int]:
+    def cut(self, most: int | None = None) -> Sequence[int]:
         """Take the entries of the next request: groups first, then leftovers, then fresh ones.
 
         ``most``: no more than so many, where a slow table takes no full request. Groups stay whole.
@@ -126,7 +145,7 @@ class Plan:
         taken, _ = self.take(most or self._max_entries, self._max_bytes)
         return taken
 
-    def take(self, most: int, room: int, *, begun: bool = False) -> tuple[list[int], int]:
+    def take(self, most: int, room: int, *, begun: bool = False) -> tuple[Sequence[int], int]:
         """Take entries into a request that has this much room.
 
         Args:
@@ -137,20 +156,56 @@ class Plan:
         Returns:
             The entries and the room that is left.
         """
-        taken: list[int] = []
+        taken: Sequence[int] = ()
         most = min(most, self._max_entries)
-        for waiting in (self._leftovers, self._fresh):
-            while waiting and len(taken) < most:
-                size = self._sizes(waiting[0])
-                if size > room and (taken or begun):
-                    return taken, room
+        while len(taken) < most and (offered := self._next_waiting(most - len(taken))):
+            fitting, size = self._fitting(offered, room, begun=begun or bool(taken))
+            if fitting:
                 room -= size
-                taken.append(waiting.popleft())
+                taken = [*taken, *fitting] if taken else fitting
+                self._forget(len(fitting))
+            if len(fitting) < len(offered):
+                break
         return taken, room
+
+    def _next_waiting(self, most: int) -> Sequence[int]:
+        if self._leftovers:
+            return list(islice(self._leftovers, most))
+        return (self._runs[0] if self._runs else self._added)[:most]
+
+    def _forget(self, count: int) -> None:
+        """Take away the first of what waits next."""
+        if self._leftovers:
+            for _ in range(count):
+                self._leftovers.popleft()
+            return
+        self._fresh -= count
+        if not self._runs:
+            del self._added[:count]
+        elif count < len(self._runs[0]):
+            self._runs[0] = self._runs[0][count:]
+        else:
+            self._runs.popleft()
+
+    def _fitting(
+        self, offered: Sequence[int], room: int, *, begun: bool
+    ) -> tuple[Sequence[int], int]:
+        """As many of these as there is room for, from the first on, and what they take."""
+        size = self._total(offered)
+        if size <= room:
+            return offered, size
+        size = 0
+        for count, entry in enumerate(offered):
+            more = self._sizes(entry)
+            if size + more > room and (count or begun):
+                return offered[:count], size
+            size += more
+        return offered, size
 
     def add(self, entry: int) -> None:
         """One more entry, for a call that is fed while it runs."""
-        self._fresh.append(entry)
+        self._added.append(entry)
+        self._fresh += 1
 
     def requeue(self, entries: Iterable[int]) -> None:
         """Leftovers whose wait is over: they go ahead of what was never sent."""
@@ -177,7 +232,9 @@ class Plan:
 
     def clear(self) -> None:
         """Send nothing more."""
-        self._fresh.clear()
+        self._runs.clear()
+        self._added.clear()
+        self._fresh = 0
         self._leftovers.clear()
         self._groups.clear()
 
@@ -214,7 +271,11 @@ class TablesPlan:
         return sum(map(len, self._plans))
 
     def __bool__(self) -> bool:
-        return any(self._plans)
+        # Not any(): this is asked several times a request.
+        for plan in self._plans:  # noqa: SIM110
+            if plan:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[int]:
         return chain(*self._plans)
@@ -229,11 +290,16 @@ class TablesPlan:
         """Whether nothing is gained by waiting for more entries: leftovers never wait for any."""
         return any(plan.fills_a_request for plan in self._plans) or self.fresh >= self._max_entries
 
+    @property
+    def max_entries(self) -> int:
+        """How many entries a request has at present."""
+        return self._max_entries
+
     def next_size(self, table: int) -> int:
         """How many entries of this table the next request has at most; 0: none of it waits."""
         return self._plans[table].next_size
 
-    def cut(self, allowed: Callable[[int], int]) -> dict[int, list[int]]:
+    def cut(self, allowed: Callable[[int], int]) -> dict[int, Sequence[int]]:
         """Take the entries of the next request, by the number of their table.
 
         Args:
@@ -243,7 +309,7 @@ class TablesPlan:
             Nothing, if none may. Tables take turns in being the first in a request.
         """
         count = len(self._plans)
-        request: dict[int, list[int]] = {}
+        request: dict[int, Sequence[int]] = {}
         most, room = self._max_entries, self._max_bytes
         for step in range(count):
             table = (self._turn + step) % count
@@ -270,7 +336,7 @@ class TablesPlan:
         """One more entry, for a call that is fed while it runs."""
         self._plans[0 if self._table_of is None else self._table_of[entry]].add(entry)
 
-    def requeue(self, entries: Iterable[int]) -> None:
+    def requeue(self, entries: Sequence[int]) -> None:
         """Leftovers whose wait is over: they go ahead of what was never sent."""
         for table, leftovers in by_table(entries, self._table_of).items():
             self._plans[table].requeue(leftovers)

@@ -40,6 +40,10 @@ class Pace:
     that go through whole let it grow: soon back to where it was refused, then past it, the faster
     the longer nothing was left over. A partial answer is no throttling by itself: it lowers
     nothing before the first refusal, and after it never below what goes through.
+
+    A table that is asked for too much leaves much undone, and more the more it is asked. A few
+    requests refused among many that go through whole say nothing of the rate: to send less would
+    help nobody. They lower nothing, and keep the rate from growing far above what goes through.
     """
 
     WINDOW = 1.0
@@ -60,6 +64,14 @@ class Pace:
     """Growth per second and second of success, past the rate that was refused."""
     MINIMUM = 0.5
     """Entries per second below which the rate never falls."""
+    STRAY = 0.2
+    """The share of requests up to which refusals may have nothing to do with the rate."""
+    FEWEST = 10
+    """How many requests it takes to tell."""
+    ABOVE = 1.125
+    """How far above the most that went through lately the rate may grow in spite of strays."""
+    LATELY = 5.0
+    """Seconds for which the most that went through is remembered, or up to three times as long."""
     SAVED = 0.02
     """Seconds of unused rate that may be saved up."""
     DEBT = 5.0
@@ -77,6 +89,11 @@ class Pace:
         self._gives_parts = False
         self._left = _Window(self.SHORTEST)
         self._through = _Window(self.SHORTEST)
+        # Requests that were answered whole, answered in part, and refused.
+        self._whole = _Window(self.SHORTEST)
+        self._in_part = _Window(self.SHORTEST)
+        self._refused = _Window(self.SHORTEST)
+        self._most_through = _Peak(self.LATELY)
 
     @property
     def rate(self) -> float | None:
@@ -116,9 +133,11 @@ class Pace:
     def passed(self, entries: int, now: float, sent_at: float, *, whole: bool) -> None:
         """Entries of a request that left at ``sent_at`` went through: all (``whole``) or some."""
         self._through.add(entries, now, self._window)
+        (self._whole if whole else self._in_part).add(1, now, self._window)
         self._gives_parts = self._gives_parts or not whole
         if self._rate is None:
             return
+        self._most_through.see(self._through.rate(now, self._window), now)
         if whole:
             self._grow(self._rate, entries, now)
         else:
@@ -132,6 +151,9 @@ class Pace:
 
     def throttled(self, now: float, sent_at: float) -> None:
         """A whole request that left at ``sent_at`` was refused."""
+        self._refused.add(1, now, self._window)
+        if self._rate is not None and self._are_strays(now):
+            return
         if sent_at < self._hold_until:
             # It left before the last decrease could show: one decrease a round trip.
             return
@@ -150,6 +172,16 @@ class Pace:
     def _window(self) -> float:
         return self.WINDOW if self._rate is None else max(self.WINDOW, self.ENTRIES / self._rate)
 
+    def _are_strays(self, now: float) -> bool:
+        """Whether the refusals of late seem to have nothing to do with the rate."""
+        refused = self._refused.count(now, self._window)
+        requests = refused + self._whole.count(now, self._window)
+        return (
+            requests >= self.FEWEST
+            and refused <= self.STRAY * requests
+            and not self._in_part.count(now, self._window)
+        )
+
     def _grow(self, rate: float, entries: int, now: float) -> None:
         # Growth is for time in which entries went through: a pause is no success.
         span = min(now - self._grown_at, max(0.1, entries / rate))
@@ -157,7 +189,10 @@ class Pace:
             self._rate = rate + self._recovery * span
         else:
             share = min(1.0, self.GROWTH * (1.0 + now - self._quiet_since))
-            self._rate = rate * (1.0 + share * span)
+            grown = rate * (1.0 + share * span)
+            if self._refused.count(now, self._window):
+                grown = max(rate, min(grown, self.ABOVE * self._most_through.value))
+            self._rate = grown
 
     def _earn(self, now: float) -> None:
         rate = self._rate or 0.0
@@ -178,6 +213,11 @@ class _Window:
         self._sum += count
         self._forget(now - seconds)
 
+    def count(self, now: float, seconds: float) -> int:
+        """How many there are in the window."""
+        self._forget(now - seconds)
+        return self._sum
+
     def rate(self, now: float, seconds: float) -> float:
         """What happened since the oldest event in the window, by the second."""
         self._forget(now - seconds)
@@ -188,6 +228,27 @@ class _Window:
     def _forget(self, before: float) -> None:
         while self._events and self._events[0][0] < before:
             self._sum -= self._events.popleft()[1]
+
+
+class _Peak:
+    """The largest of the values seen lately: for ``seconds``, or up to three times as long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = 0.0
+        self._before = 0.0
+        self._since = 0.0
+
+    @property
+    def value(self) -> float:
+        return max(self._before, self._since)
+
+    def see(self, value: float, now: float) -> None:
+        if now - self._begun >= self._seconds:
+            # After a pause, all that was seen before it is old.
+            fresh = now - self._begun < 2 * self._seconds
+            self._before, self._since, self._begun = self._since if fresh else 0.0, 0.0, now
+        self._since = max(self._since, value)
 
 
 class UnitBudget:

@@ -10,7 +10,7 @@ table, then those of the next.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, Protocol
@@ -18,8 +18,9 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from aiobatch import codec, limits
-from aiobatch.engine.ledger import Ledger
-from aiobatch.engine.plan import by_table
+from aiobatch.engine.ledger import Ledger, State
+from aiobatch.engine.metrics import units_of
+from aiobatch.engine.plan import at, by_table
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.tables import TableNames
 
@@ -37,17 +38,25 @@ __all__ = [
 Capacity = Literal["NONE", "TOTAL", "INDEXES"]
 Numbers = Literal["native", "decimal", "strict"]
 
+# Bytes of an answer that are decoded in one step, if its items are all of one size.
+_STEP = 16 * 1024
+
 REQUEST_ITEMS = b'{"RequestItems":{'
 """How the body of every batch begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What one answer came to: how many entries ended, and which are left over."""
+    """What one answer came to: how many entries ended, and which are left over.
+
+    ``read``: DynamoDB read at least so many bytes for it, as far as is known; a projection leaves
+    few of them in the answer.
+    """
 
     ended: int
     left: list[int]
     capacity: list[dict[str, Any]]
+    read: float = 0.0
 
 
 class Part(Protocol):
@@ -88,6 +97,10 @@ class BatchRequests(Protocol):
         """The bytes that this entry takes in a request."""
         ...
 
+    def total(self, entries: Sequence[int]) -> int:
+        """The bytes that these entries take in a request."""
+        ...
+
     def body(self, entries: Sequence[int]) -> bytes:
         """The body of a request for these entries."""
         ...
@@ -95,7 +108,7 @@ class BatchRequests(Protocol):
     def settle(
         self, body: bytes, entries: Sequence[int], ledger: Ledger
     ) -> Generator[None, None, Settled]:
-        """Enter an answer into the ledger, one entry a step at most.
+        """Enter an answer into the ledger, a few entries a step.
 
         Raises:
             codec.Malformed: the answer is not one to this request. What was entered stays.
@@ -150,11 +163,18 @@ class BatchGet:
         self._fragments = _joined([part.fragments for part in parts])
         self.found: list[list[Any]] = [[None] * len(part.fragments) for part in parts]
         self.refusals: list[dict[int, Exception]] = [{} for _ in parts]
+        self._converts = any(part.convert is not None for part in parts)
+        # Whether items are what the caller gets, just as they come.
+        self._is_plain = not self._converts and not any(
+            part.projection is not None and part.projection.added for part in parts
+        )
         self._firsts = list(accumulate([len(part.fragments) for part in parts], initial=0))
         self._numbers = numbers
         self._heads = [orjson.dumps(part.table) + b':{"Keys":[' for part in parts]
         self._tails = [b"]" + _options(part) + b"}" for part in parts]
-        self._end = b"}" + _wanting(capacity) + b"}"
+        # DynamoDB stops at so many bytes read, which an answer with a projection does not show.
+        projects = any(part.projection is not None for part in parts)
+        self._end = b"}" + _wanting("TOTAL" if projects and capacity == "NONE" else capacity) + b"}"
 
     @classmethod
     def of_table(
@@ -192,13 +212,14 @@ class BatchGet:
         """The bytes of the key and its comma."""
         return len(self._fragments[entry]) + 1
 
+    def total(self, entries: Sequence[int]) -> int:
+        """The same of many."""
+        return sum(map(len, at(self._fragments, entries))) + len(entries)
+
     def body(self, entries: Sequence[int]) -> bytes:
         """The keys of these entries, with the projections and all other options."""
-        fragments = self._fragments
         tables = [
-            self._heads[table]
-            + b",".join([fragments[entry] for entry in of_table])
-            + self._tails[table]
+            self._heads[table] + b",".join(at(self._fragments, of_table)) + self._tails[table]
             for table, of_table in by_table(entries, self.table_of).items()
         ]
         return REQUEST_ITEMS + b",".join(tables) + self._end
@@ -212,33 +233,52 @@ class BatchGet:
         asked = _by_identity(entries, self._fragments, self._marks, self.table_of)
         left = _leftovers(answer.left, asked)
         yield  # a large answer takes its time to parse alone
-        ended = 0
-        table_of, table, at = self.table_of, 0, 0
-        part, found = self.parts[0], self.found[0]
-        for identity, item in answer.items:
-            entry = asked.pop(identity, None)
-            if entry is None:
-                raise codec.Malformed("it has an item that was not asked for, or one twice")
-            at = entry
-            if table_of is not None:
-                table = table_of[entry]
-                part, found = self.parts[table], self.found[table]
-                at -= self._firsts[table]
+        # So many items a step that it takes little time, whatever their size.
+        most = 1 if self._converts else max(1, _STEP * len(entries) // len(body))
+        more = True
+        while more:
+            came: list[int] = []
+            items: list[dict[str, Any]] = []
+            try:
+                more = answer.items.take(asked, most, came, items)
+            finally:
+                # What was found before something that is malformed was found.
+                self._keep(came, items)
+                ledger.ended(came, State.PROCESSED)
+            yield
+        ledger.ended(list(asked.values()), State.MISSING)
+        ended = len(entries) - len(left)
+        return Settled(ended, left, answer.capacity, self._bytes_read(answer.capacity, ended))
+
+    def _keep(self, entries: Sequence[int], items: Sequence[dict[str, Any]]) -> None:
+        if self.table_of is None and self._is_plain:
+            found = self.found[0]
+            for entry, item in zip(entries, items, strict=True):
+                found[entry] = item
+            return
+        table = 0
+        for entry, item in zip(entries, items, strict=True):
+            if self.table_of is not None:
+                table = self.table_of[entry]
+            part, place = self.parts[table], entry - self._firsts[table]
             if part.projection is not None:
                 for name in part.projection.added:
                     item.pop(name, None)
-            found[at] = item
+            self.found[table][place] = item
             if part.convert is not None:
                 try:
-                    found[at] = part.convert(item)
+                    self.found[table][place] = part.convert(item)
                 except Exception as error:
-                    self.refusals[table][at] = error
-            ledger.processed(entry)
-            ended += 1
-            yield
-        for entry in asked.values():
-            ledger.missing(entry)
-        return Settled(ended + len(asked), left, answer.capacity)
+                    self.refusals[table][place] = error
+
+    def _bytes_read(self, capacity: Sequence[Mapping[str, Any]], entries: int) -> float:
+        """At least so many bytes were read for these entries, by the capacity consumed."""
+        units = sum(units_of(told) for told in capacity)
+        a_unit = limits.READ_UNIT_BYTES
+        if not any(part.consistent_read for part in self.parts):
+            a_unit *= 2
+        # Each item is rounded up to a whole number of units of 4 KB.
+        return units * a_unit - entries * limits.READ_UNIT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +306,18 @@ class WritePart:
 
 
 _OPENINGS = (b'{"PutRequest":{"Item":', b'{"DeleteRequest":{"Key":')
+_AFTER_ONE = tuple(b"}}," + opening for opening in _OPENINGS)
+_AROUND = len(_AFTER_ONE[1])
+
+
+def _openings(deletes: Sequence[int]) -> list[bytes]:
+    """What stands before each operation, the end of the one before it included."""
+    if deletes.count(deletes[0]) == len(deletes):
+        openings = [_AFTER_ONE[deletes[0]]] * len(deletes)
+    else:
+        openings = [_AFTER_ONE[kind] for kind in deletes]
+    openings[0] = _OPENINGS[deletes[0]]
+    return openings
 
 
 class BatchWrite:
@@ -322,7 +374,11 @@ class BatchWrite:
 
     def size(self, entry: int) -> int:
         """The bytes of the item or key and of the operation around it."""
-        return len(self._fragments[entry]) + len(_OPENINGS[1]) + 3
+        return len(self._fragments[entry]) + _AROUND
+
+    def total(self, entries: Sequence[int]) -> int:
+        """The same of many."""
+        return sum(map(len, at(self._fragments, entries))) + len(entries) * _AROUND
 
     def body(self, entries: Sequence[int]) -> bytes:
         """The operations of these entries."""
@@ -330,10 +386,12 @@ class BatchWrite:
         pieces = [REQUEST_ITEMS]
         for table, of_table in by_table(entries, self.table_of).items():
             pieces.append(self._heads[table])
-            for entry in of_table:
-                pieces += (_OPENINGS[self._deletes[entry]], self._fragments[entry], b"}},")
-            pieces[-1] = b"}}"
-            pieces.append(b"],")
+            fragments, deletes = at(self._fragments, of_table), at(self._deletes, of_table)
+            alternating = [b""] * (2 * len(fragments))
+            alternating[0::2] = _openings(deletes)
+            alternating[1::2] = fragments
+            pieces += alternating
+            pieces += (b"}}", b"],")
         pieces[-1] = b"]"
         pieces.append(self._end)
         return b"".join(pieces)
@@ -343,10 +401,13 @@ class BatchWrite:
     ) -> Generator[None, None, Settled]:
         """Enter written and leftover entries."""
         answer = codec.write_answer(body, self._names)
+        if not answer.left:
+            ledger.ended(entries, State.PROCESSED)
+            yield
+            return Settled(len(entries), [], answer.capacity)
         sent = _by_identity(entries, self._identities, self._marks, self.table_of)
         left = _leftovers(answer.left, sent)
-        for entry in sent.values():
-            ledger.processed(entry)
+        ledger.ended(list(sent.values()), State.PROCESSED)
         yield
         return Settled(len(sent), left, answer.capacity)
 
@@ -385,7 +446,7 @@ def _by_identity(
 ) -> dict[bytes, int]:
     """Entries by their identity in an answer. Two tables may have items with equal keys."""
     if table_of is None:
-        return {identities[entry]: entry for entry in entries}
+        return dict(zip(at(identities, entries), entries, strict=True))
     return {marks[table_of[entry]] + identities[entry]: entry for entry in entries}
 
 

@@ -24,6 +24,10 @@ class TableNames:
     """
 
     def __init__(self, tables: Sequence[str]) -> None:
+        if len(tables) == 1:
+            self._exact = {tables[0]: 0}
+            self._plain = {plain_name(tables[0]): 0}
+            return
         self._exact = {table: number for number, table in enumerate(tables)}
         plain = [plain_name(table) for table in tables]
         # Tables of two accounts may share a name; then only their ARNs tell them apart.

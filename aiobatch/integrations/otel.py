@@ -49,7 +49,8 @@ class OpenTelemetryHook:
     users``, with ``db.system.name``, ``db.operation.name``, ``db.operation.batch.size``,
     ``db.collection.name`` (one table) and ``aws.dynamodb.table_names``; for a call that failed,
     ``error.type``, ``db.response.status_code`` and ``aws.request_id``. Throttling and leftovers are
-    events on it, and ``aiobatch.*`` attributes have its counts.
+    events on it, and ``aiobatch.*`` attributes have its counts. While a call runs, its span is the
+    current one: what an instrumented HTTP client does for it stands below it.
 
     Metrics: ``db.client.operation.duration`` in seconds for each call; counters
     ``aiobatch.client.requests``, ``aiobatch.client.retries`` (entries sent again) and
@@ -72,8 +73,8 @@ class OpenTelemetryHook:
         self._tracer = trace.get_tracer("aiobatch", _VERSION, tracer_provider)
         meter = metrics.get_meter("aiobatch", _VERSION, meter_provider)
         self._request_spans = request_spans
-        self._calls: dict[int, Span] = {}
-        self._requests: dict[int, Span] = {}
+        self._calls: dict[int, _Current] = {}
+        self._requests: dict[int, _Current] = {}
         self._duration = meter.create_histogram(
             "db.client.operation.duration",
             unit="s",
@@ -126,8 +127,10 @@ class OpenTelemetryHook:
     def _call_started(self, event: CallStarted) -> None:
         # Where requests have spans of their own, they are the calls of the database.
         kind = SpanKind.INTERNAL if self._request_spans else SpanKind.CLIENT
-        self._calls[event.call] = self._tracer.start_span(
-            _name(event), kind=kind, attributes=_attributes(event, event.entries)
+        self._calls[event.call] = _Current(
+            self._tracer.start_span(
+                _name(event), kind=kind, attributes=_attributes(event, event.entries)
+            )
         )
 
     def _call_finished(self, event: CallFinished) -> None:
@@ -142,9 +145,10 @@ class OpenTelemetryHook:
         ):
             if count:
                 counter.add(count, common)
-        span = self._calls.pop(event.call, None)
-        if span is None:
+        current = self._calls.pop(event.call, None)
+        if current is None:
             return
+        span = current.span
         span.set_attributes(
             {f"aiobatch.{outcome}": count for outcome, count in event.counts.items()}
         )
@@ -157,36 +161,58 @@ class OpenTelemetryHook:
             }
         )
         _fail(span, event.error_type, event.request_id)
-        span.end()
+        current.end()
 
     def _request_sent(self, event: RequestSent) -> None:
         call = self._calls.get(event.call)
-        parent = trace.set_span_in_context(call) if call is not None else context.get_current()
-        self._requests[event.request] = self._tracer.start_span(
-            _name(event),
-            context=parent,
-            kind=SpanKind.CLIENT,
-            attributes=_attributes(event, event.entries) | {"aiobatch.request.bytes": event.bytes},
+        parent = trace.set_span_in_context(call.span) if call else context.get_current()
+        self._requests[event.request] = _Current(
+            self._tracer.start_span(
+                _name(event),
+                context=parent,
+                kind=SpanKind.CLIENT,
+                attributes=_attributes(event, event.entries)
+                | {"aiobatch.request.bytes": event.bytes},
+            )
         )
 
     def _request_finished(self, event: RequestFinished) -> None:
-        span = self._requests.pop(event.request, None)
-        if span is not None:
-            span.set_attributes({"aiobatch.left": event.left, "aiobatch.answer.bytes": event.bytes})
-            span.end()
+        current = self._requests.pop(event.request, None)
+        if current is not None:
+            current.span.set_attributes(
+                {"aiobatch.left": event.left, "aiobatch.answer.bytes": event.bytes}
+            )
+            current.end()
 
     def _request_failed(self, event: RequestFailed) -> None:
-        span = self._requests.pop(event.request, None)
-        if span is not None:
+        current = self._requests.pop(event.request, None)
+        if current is not None:
             if event.status is not None:
-                span.set_attribute("http.response.status_code", event.status)
-            _fail(span, event.error_type, event.request_id)
-            span.end()
+                current.span.set_attribute("http.response.status_code", event.status)
+            _fail(current.span, event.error_type, event.request_id)
+            current.end()
 
     def _noticed(self, event: Event, name: str, attributes: dict[str, Any]) -> None:
-        span = self._calls.get(event.call)
-        if span is not None:
-            span.add_event(name, attributes)
+        current = self._calls.get(event.call)
+        if current is not None:
+            current.span.add_event(name, attributes)
+
+
+class _Current:
+    """A span that is the current one of its task until it ends.
+
+    The events of a call's beginning and end come in one task, and so do those of a request's.
+    """
+
+    __slots__ = ("_token", "span")
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self._token = context.attach(trace.set_span_in_context(span))
+
+    def end(self) -> None:
+        context.detach(self._token)
+        self.span.end()
 
 
 def _name(event: Event) -> str:

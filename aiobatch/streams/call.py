@@ -17,6 +17,9 @@ __all__ = ["OpenCall"]
 # Timers may fire early by less than the clock can tell.
 _CLOCK_ERROR = 1e-6
 _SHORTEST_WAIT = 0.01
+# Entries that come within so many seconds count as having come with the first of them.
+_AT_ONCE = 1e-4
+_NEVER = 1 << 62
 
 
 class OpenCall(BatchCall):
@@ -57,10 +60,13 @@ class OpenCall(BatchCall):
         self._on_landed = on_landed
         self._added = 0
         self._hurried = 0
-        # What became of those whose places others have taken since.
-        self._replaced = Counter[State]()
+        # How many must have been added for the next request to be full, as far as is known.
+        self._full_at = 0
+        # What became of those whose places others have taken since, by the number of the state.
+        self._replaced = [0] * len(State)
         self._was_fed = bytearray(places)
-        self._added_at: deque[float] = deque()
+        # Up to which entry, by its number, they came with the first of them, and when.
+        self._came: deque[list[float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -69,13 +75,19 @@ class OpenCall(BatchCall):
         return not self.is_open and super().is_over
 
     @property
+    def is_one_request(self) -> bool:
+        """False: there may be more."""
+        return False
+
+    @property
     def can_send(self) -> bool:
         """Whether a request shall leave now, full or not."""
         plan = self.plan
         if plan.fills_a_request:
             return True
-        oldest = self._added - plan.fresh
-        return plan.fresh > 0 and (oldest < self._hurried or not self.is_open)
+        fresh = plan.fresh
+        self._full_at = self._added + plan.max_entries - fresh
+        return fresh > 0 and (self._added - fresh < self._hurried or not self.is_open)
 
     @property
     def entries(self) -> int:
@@ -84,7 +96,7 @@ class OpenCall(BatchCall):
 
     def counts(self) -> Counter[State]:
         """How many of the entries that it was fed with so far are in each state."""
-        counts = self._replaced.copy()
+        counts = Counter(dict(zip(State, self._replaced, strict=True)))
         for place, was_fed in enumerate(self._was_fed):
             if was_fed:
                 counts[self.ledger.state(place)] += 1
@@ -102,19 +114,27 @@ class OpenCall(BatchCall):
             place: one that is free.
             doubtful: an earlier write of the same key may have taken effect.
         """
+        # Each entry of a stream comes through here: what can be done once for many is.
         now = self._loop.time()
-        if self.only_waits_for_more and not self.plan:
+        if not self.in_flight and self.only_waits_for_more and not self.plan:
             # A stream that has nothing to do does not stall.
             self.progressed_at = now
+        ended = self.ledger.reopen(place, doubtful=doubtful)
         if self._was_fed[place]:
-            self._replaced[self.ledger.state(place)] += 1
-        self._was_fed[place] = True
-        self.ledger.reopen(place, doubtful=doubtful)
+            self._replaced[ended] += 1
+        else:
+            self._was_fed[place] = True
         self.renew(place)
         self.plan.add(place)
         self._added += 1
-        self._added_at.append(now)
-        if self.plan.fills_a_request:
+        came = self._came
+        if came and now - came[-1][1] < _AT_ONCE:
+            came[-1][0] = self._added
+        else:
+            came.append([self._added, now])
+        if self._added >= self._full_at and self.plan.fills_a_request:
+            # Until the pump asks again how much is missing.
+            self._full_at = _NEVER
             self.wake.set()
         elif self._timer is None:
             self._timer = self._loop.call_later(self._max_wait, self._waited)
@@ -163,9 +183,9 @@ class OpenCall(BatchCall):
     def _waited(self) -> None:
         self._timer = None
         self._forget_what_left()
-        if not self._added_at:
+        if not self._came:
             return
-        due = self._added_at[0] + self._max_wait
+        due = self._came[0][1] + self._max_wait
         if due > self._loop.time() + _CLOCK_ERROR:
             self._timer = self._loop.call_at(due, self._waited)
         elif self._may_wait():
@@ -175,5 +195,6 @@ class OpenCall(BatchCall):
 
     def _forget_what_left(self) -> None:
         # Fresh entries leave in the order in which they came.
-        while len(self._added_at) > self.plan.fresh:
-            self._added_at.popleft()
+        left = self._added - self.plan.fresh
+        while self._came and self._came[0][0] <= left:
+            self._came.popleft()

@@ -71,7 +71,7 @@ class _Load(BatchWriter):
     def _identity(self, operation: Operation, value: Any) -> bytes | None:
         if self._schema is None:
             return None
-        return self._encode(operation, value)[0]
+        return self._encode(operation, value, self._schema)[0]
 
     def _accept(self) -> None:
         # Done when it was taken from the source.

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, cast
 
 from aiobatch import codec
 from aiobatch.access import Access, needed_capacity
@@ -16,7 +16,8 @@ from aiobatch.engine.ledger import State
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import InvalidItem
 from aiobatch.limits import BATCH_GET_MAX_KEYS
-from aiobatch.responses import Item
+from aiobatch.models import Model, converter, mismatch
+from aiobatch.responses import Item, ItemT
 from aiobatch.streams.report import ReadReport
 from aiobatch.streams.source import Source, SourceFailed, pull
 from aiobatch.streams.stream import Entry, OnInvalid, Settings, Stream, Version, end
@@ -26,11 +27,14 @@ __all__ = ["ItemStream", "OnMissing"]
 OnMissing = Callable[[Any], object]
 
 
-class ItemStream(Stream):
+class ItemStream(Stream, Generic[ItemT]):
     """Items as they arrive. :meth:`DynamoDB.iter_get` makes it.
 
     It is used as a block, and iterated over inside it, by one task or by several that share the
     items among them. When the block is left, by ``break`` or an error too, nothing more is sent.
+
+    An item that its model refuses raises ``ModelMismatch`` when its turn comes. It counts as
+    processed, for it was read and is in the error; who goes on iterating gets the next one.
 
     Attributes:
         report: the account, live: see :class:`ReadReport`.
@@ -50,6 +54,7 @@ class ItemStream(Stream):
         consistent_read: bool,
         on_missing: OnMissing | None,
         on_invalid: OnInvalid,
+        model: Model[ItemT] | None,
     ) -> None:
         super().__init__(access, "iter_get", table_name, "read", settings)
         self.report = ReadReport(self._metrics)
@@ -58,8 +63,11 @@ class ItemStream(Stream):
         self._consistent_read = consistent_read
         self._on_missing = on_missing
         self._on_invalid: OnInvalid = on_invalid
+        self._model = model
+        self._convert: Callable[[Item], ItemT] | None = converter(model)
         self._schema: KeySchema | None = None
         self._requests: BatchGet | None = None
+        self._found: list[Item | None] = []
         self._feeder: asyncio.Task[None] | None = None
         # Answered and not handed out: with None for a missing item.
         self._ready: deque[tuple[Entry, Item | None]] = deque()
@@ -90,7 +98,7 @@ class ItemStream(Stream):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Item:
+    async def __anext__(self) -> ItemT:
         if self._feeder is None or self._is_left:
             how = "was not entered" if self._feeder is None else "has been left"
             raise RuntimeError(f"the block of this iter_get {how}: use it inside `async with`")
@@ -98,7 +106,7 @@ class ItemStream(Stream):
             while self._ready:
                 entry, item = self._ready[0]
                 if item is not None:
-                    return self._hand_out(entry, item)
+                    return self._made(entry, self._hand_out(entry, item))
                 self._ready.popleft()
                 self._room.give(entry.size)
                 self.report.end(State.MISSING, entry.weight)
@@ -121,6 +129,18 @@ class ItemStream(Stream):
         self._ready.popleft()
         self._room.give(entry.size)
         return item
+
+    def _made(self, entry: Entry, item: Item) -> ItemT:
+        """What the caller gets for an item that is in the account as handed out."""
+        if self._convert is None:
+            return cast("ItemT", item)
+        try:
+            return self._convert(item)
+        except Exception as error:
+            refused = error
+        response = self.report.response() | {"Items": [item]}
+        position = entry.version.position
+        raise mismatch(self._model, {position: refused}, response, table_name=self._table)
 
     @property
     def _is_at_its_end(self) -> bool:
@@ -175,7 +195,7 @@ class ItemStream(Stream):
             if self._slice_is_over:
                 await self._breathe()
             if self._requests is None:
-                self._begin(key)
+                await self._begin(key)
             identity = codec.encode_key(key, self._schema, self._access.serialize)
             await self._take_in(identity, Version(index, key, identity, False))
         except codec.Refusal as refusal:
@@ -190,11 +210,13 @@ class ItemStream(Stream):
             self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
             raise self._cut_short from refusal.__cause__
 
-    def _begin(self, first: Any) -> None:
+    async def _begin(self, first: Any) -> None:
         """Start the call. The first key tells the key names if nothing else does."""
         assert self._engine is not None
         serialize = self._access.serialize
-        schema = self._access.known_schema(self._engine, self._table)
+        schema = await self._fitting_schema(
+            lambda schema: codec.encode_key(first, schema, serialize)
+        )
         codec.encode_key(first, schema, serialize)
         self._schema = schema or KeySchema.from_key(first, serialize)
         expression, placeholders = self._projection
@@ -207,6 +229,7 @@ class ItemStream(Stream):
             consistent_read=self._consistent_read,
             capacity=needed_capacity(self._engine, "read"),
         )
+        self._found = self._requests.items
         self._start(self._requests)
 
     def _may_wait(self) -> bool:
@@ -220,9 +243,8 @@ class ItemStream(Stream):
         return entry is not None
 
     def _ended(self, entry: Entry, state: State) -> None:
-        assert self._requests is not None
-        item = self._requests.items[entry.place]
-        self._requests.items[entry.place] = None
+        found = self._found
+        item, found[entry.place] = found[entry.place], None
         if state is State.REJECTED:
             self._reject(entry)
         self._let_go(entry)

@@ -148,7 +148,7 @@ class Report:
         Returns:
             How many they are, and whether they may have been written.
         """
-        left = self._left.pop(identity, None)
+        left = self._left.pop(identity, None) if self._left else None
         if left is None:
             return 0, False
         self._counts[left.state] -= left.weight

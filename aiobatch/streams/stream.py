@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal, NamedTuple, NoReturn
 
+from aiobatch import codec
 from aiobatch.access import Access
+from aiobatch.codec import KeySchema
 from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
 from aiobatch.engine.ledger import State
 from aiobatch.engine.metrics import Meter
@@ -151,6 +153,33 @@ class Stream:
         self._fragments = [b""] * places
         self._identities = [b""] * places
 
+    async def _fitting_schema(
+        self, encode: Callable[[KeySchema | None], object]
+    ) -> KeySchema | None:
+        """The table's key schema, if it is known.
+
+        One that is only remembered and refuses the first entry, which ``encode`` encodes, may be
+        old: then it is asked for again.
+        """
+        assert self._engine is not None
+        schema = self._access.known_schema(self._engine, self._table)
+        if schema is None:
+            return None
+        try:
+            encode(schema)
+        except codec.Refusal:
+            try:
+                encode(None)
+            except codec.Refusal:
+                # The names have nothing to do with it.
+                return schema
+            async with self._access.under_way():
+                await self._access.renew(
+                    self._engine, self._table, self._settings.retry, self._meter
+                )
+            schema = self._access.known_schema(self._engine, self._table)
+        return schema
+
     def _start(self, requests: BatchRequests) -> None:
         """Begin to send."""
         assert self._engine is not None
@@ -230,12 +259,12 @@ class Stream:
     def _place(self, identity: bytes, version: Version, size: int) -> None:
         assert self._call is not None
         weight, doubtful = self.report.resume(identity)
-        entry = Entry(self._free.pop(), identity, version, 1 + weight, size)
-        self._in_hand[identity] = entry
-        self._at[entry.place] = entry
-        self._identities[entry.place] = identity
-        self._fragments[entry.place] = version.fragment
-        self._call.feed(entry.place, doubtful=doubtful)
+        place = self._free.pop()
+        entry = Entry(place, identity, version, 1 + weight, size)
+        self._in_hand[identity] = self._at[place] = entry
+        self._identities[place] = identity
+        self._fragments[place] = version.fragment
+        self._call.feed(place, doubtful=doubtful)
 
     def _hurry_if_stuck(self) -> None:
         """There is no room for more: let a request leave that can become no fuller."""
@@ -255,13 +284,13 @@ class Stream:
 
     def _settle(self, places: Iterable[int]) -> None:
         assert self._call is not None
-        ledger = self._call.ledger
+        state_of, at, pending = self._call.ledger.state, self._at, State.PENDING
         for place in places:
-            entry = self._at[place]
+            entry = at[place]
             if entry is None:
                 continue
-            state = ledger.state(place)
-            if state is State.PENDING:
+            state = state_of(place)
+            if state is pending:
                 self._came_back(entry)
             else:
                 self._ended(entry, state)
@@ -282,9 +311,10 @@ class Stream:
     def _let_go(self, entry: Entry) -> None:
         """Free the place of an entry; its room is given back when its item has been handed out."""
         entry.over = True
-        self._at[entry.place] = None
-        self._fragments[entry.place] = self._identities[entry.place] = b""
-        self._free.append(entry.place)
+        place = entry.place
+        self._at[place] = None
+        self._fragments[place] = self._identities[place] = b""
+        self._free.append(place)
         del self._in_hand[entry.identity]
 
     def _reject(self, entry: Entry) -> None:

@@ -136,7 +136,7 @@ class BatchWriter(Stream):
     ) -> tuple[bytes, Version]:
         """A write, ready to be sent, and the identity of its key. Raises InvalidItem."""
         try:
-            identity, fragment = self._encode(operation, value)
+            identity, fragment = self._encode(operation, value, self._schema)
         except codec.Refusal as refusal:
             what = "item" if operation == "put" else "key"
             raise InvalidItem(index, refusal.path, refusal.reason, what=what) from refusal.__cause__
@@ -151,13 +151,15 @@ class BatchWriter(Stream):
             how = "was not entered" if self._state == "new" else "has been left"
             raise RuntimeError(f"the block of this {self._name} {how}: use it inside `async with`")
 
-    def _encode(self, operation: Operation, value: Any) -> tuple[bytes, bytes]:
+    def _encode(
+        self, operation: Operation, value: Any, schema: KeySchema | None
+    ) -> tuple[bytes, bytes]:
         """The identity and the operation of a write. Raises Refusal."""
         plain = intake.unwrapped(value, operation)
         if operation == "delete":
-            key = codec.encode_key(plain, self._schema, self._access.serialize)
+            key = codec.encode_key(plain, schema, self._access.serialize)
             return key, delete_of(key)
-        item, identity = codec.encode_item(plain, self._schema, self._access.serialize)
+        item, identity = codec.encode_item(plain, schema, self._access.serialize)
         return identity, put_of(item)
 
     async def _learn(self, operation: Operation, value: Any) -> None:
@@ -165,7 +167,9 @@ class BatchWriter(Stream):
         assert self._engine is not None
         async with self._learning:
             if self._schema is None:
-                schema = self._access.known_schema(self._engine, self._table)
+                schema = await self._fitting_schema(
+                    lambda schema: self._encode(operation, value, schema)
+                )
                 if schema is None:
                     schema = await self._ask_for_schema(operation, value)
                 requests = MixedWrite(

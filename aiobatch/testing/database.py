@@ -1,18 +1,16 @@
 """A small DynamoDB in memory. Pure: bytes in, bytes or a refusal out.
 
-It knows BatchGetItem, BatchWriteItem, GetItem, PutItem, DeleteItem, DescribeTable and plain
-queries, and holds them to the rules of DynamoDB that clients get wrong: how many entries, no key
-twice, keys complete and of the right type and length, sizes, numbers, sets, depth. A request that
-breaks one is refused whole, and nothing of it is written.
+It knows BatchGetItem, BatchWriteItem, GetItem, PutItem, DeleteItem, UpdateItem, TransactGetItems,
+TransactWriteItems, DescribeTable and plain queries, and holds them to the rules of DynamoDB that
+clients get wrong: how many entries, no key twice, keys complete and of the right type and length,
+sizes, numbers, sets, depth. A request that breaks one is refused whole, and nothing of it is
+written.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,7 +18,12 @@ import orjson
 from aiobatch import limits
 from aiobatch.codec.size import item_size
 from aiobatch.testing.buckets import query_units, read_units, write_units
+from aiobatch.testing.conditions import holds
+from aiobatch.testing.expressions import Path
 from aiobatch.testing.messages import arn_of, name_of
+from aiobatch.testing.transacting import cancelled_for, operations_of, same_item_twice
+from aiobatch.testing.updating import updated
+from aiobatch.testing.values import Refused, binary, check, invalid, number
 
 __all__ = ["Database", "Refused", "Table", "TableKeys"]
 
@@ -28,21 +31,7 @@ TableKeys = tuple[str, ...] | list[str] | Mapping[str, str]
 """Key names, the partition key first: ``("pk", "sk")``, strings all; or with their types,
 ``{"pk": "S", "n": "N"}``."""
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _TWICE = "Provided list of item keys contains duplicates"
-
-
-class Refused(Exception):
-    """A request that DynamoDB refuses."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.message = message
-        super().__init__(code)
-
-
-def _invalid(message: str) -> Refused:
-    return Refused("ValidationException", message)
 
 
 class Table:
@@ -68,28 +57,28 @@ class Table:
         for name, kind in self.types.items():
             typed = attributes.get(name)
             if not isinstance(typed, dict) or len(typed) != 1:
-                raise _invalid(
+                raise invalid(
                     f"One or more parameter values were invalid: Missing the key {name} in the item"
                 )
             value = typed.get(kind)
             if not isinstance(value, str):
-                raise _invalid(
+                raise invalid(
                     "One or more parameter values were invalid: Type mismatch for key"
                     f" {name} expected: {kind} actual: {next(iter(typed))}"
                 )
             if kind == "N":
-                identity.append(_number(value))
+                identity.append(number(value))
                 continue
-            raw = value.encode() if kind == "S" else _binary(value)
+            raw = value.encode() if kind == "S" else binary(value)
             if not raw:
-                raise _invalid(
+                raise invalid(
                     "One or more parameter values are not valid. The AttributeValue for a key"
                     f" attribute cannot contain an empty string value. Key: {name}"
                 )
             first = name == self.partition
             most = limits.PARTITION_KEY_MAX_BYTES if first else limits.SORT_KEY_MAX_BYTES
             if len(raw) > most:
-                raise _invalid(
+                raise invalid(
                     "One or more parameter values were invalid: Size of"
                     f" {'hashkey' if first else 'rangekey'} has exceeded the maximum size limit"
                 )
@@ -99,7 +88,7 @@ class Table:
     def key(self, attributes: Any) -> tuple[Any, ...]:
         """The identity of a key that has nothing but key attributes. Raises Refused."""
         if not isinstance(attributes, dict) or attributes.keys() != self.types.keys():
-            raise _invalid("The provided key element does not match the schema")
+            raise invalid("The provided key element does not match the schema")
         return self.identity(attributes)
 
     def item(self, attributes: Any) -> tuple[Any, ...]:
@@ -108,9 +97,9 @@ class Table:
             raise Refused("SerializationException", "an item is not a map")
         identity = self.identity(attributes)
         for typed in attributes.values():
-            _check(typed, 1)
+            check(typed)
         if item_size(attributes) > limits.ITEM_MAX_BYTES:
-            raise _invalid("Item size has exceeded the maximum allowed size")
+            raise invalid("Item size has exceeded the maximum allowed size")
         return identity
 
     def describe(self) -> dict[str, Any]:
@@ -133,6 +122,8 @@ class Database:
 
     def __init__(self, tables: Mapping[str, TableKeys]) -> None:
         self.tables = {name: Table(name, keys) for name, keys in tables.items()}
+        # The transactions done, by their tokens.
+        self._done: dict[str, Any] = {}
 
     def table(self, name: Any) -> Table:
         """A table by its name or ARN. Raises Refused."""
@@ -155,6 +146,9 @@ class Database:
             "GetItem": self._get,
             "PutItem": self._put,
             "DeleteItem": self._delete,
+            "UpdateItem": self._update,
+            "TransactGetItems": self._transact_get,
+            "TransactWriteItems": self._transact_write,
             "Query": self._query,
             "DescribeTable": self._describe,
         }.get(operation)
@@ -174,16 +168,16 @@ class Database:
         asked = _request_items(content)
         count = sum(len(_list(part, "Keys")) for part in asked.values())
         if not 1 <= count <= limits.BATCH_GET_MAX_KEYS:
-            raise _invalid("Too many items requested for the BatchGetItem call")
+            raise invalid("Too many items requested for the BatchGetItem call")
         wanted: list[tuple[str, Table, dict[str, Any], list[tuple[Any, ...]]]] = []
         for name, part in asked.items():
             table = self.table(name)
             identities = [table.key(key) for key in part["Keys"]]
             if len(set(identities)) != len(identities):
-                raise _invalid(_TWICE)
+                raise invalid(_TWICE)
             wanted.append((name, table, part, identities))
         if len({id(table) for _, table, _, _ in wanted}) != len(wanted):
-            raise _invalid(_TWICE)
+            raise invalid(_TWICE)
         responses: dict[str, list[Any]] = {}
         left: dict[str, Any] = {}
         capacity: list[dict[str, Any]] = []
@@ -209,7 +203,7 @@ class Database:
         asked = _request_items(content)
         count = sum(len(requests) for requests in asked.values() if isinstance(requests, list))
         if not 1 <= count <= limits.BATCH_WRITE_MAX_OPERATIONS:
-            raise _invalid("Too many items requested for the BatchWriteItem call")
+            raise invalid("Too many items requested for the BatchWriteItem call")
         writes: dict[tuple[str, tuple[Any, ...]], dict[str, Any] | None] = {}
         capacity: list[dict[str, Any]] = []
         for name, requests in asked.items():
@@ -217,7 +211,7 @@ class Database:
             units = 0.0
             for request in requests:
                 if not isinstance(request, dict) or len(request) != 1:
-                    raise _invalid("Supplied AttributeValue has more than one operation, or none")
+                    raise invalid("Supplied AttributeValue has more than one operation, or none")
                 if "PutRequest" in request:
                     item = request["PutRequest"]["Item"]
                     identity = table.item(item)
@@ -227,9 +221,9 @@ class Database:
                     identity = table.key(request["DeleteRequest"]["Key"])
                     units += write_units(table.items.get(identity) or {})
                 else:
-                    raise _invalid("Supplied AttributeValue is empty")
+                    raise invalid("Supplied AttributeValue is empty")
                 if (table.name, identity) in writes:
-                    raise _invalid(_TWICE)
+                    raise invalid(_TWICE)
                 writes[table.name, identity] = item
             capacity.append({"TableName": name, "CapacityUnits": units})
         for (name, identity), item in writes.items():
@@ -249,22 +243,62 @@ class Database:
         return _told_one(answer, content, units)
 
     def _put(self, content: dict[str, Any]) -> dict[str, Any]:
-        table = self.table(content.get("TableName"))
-        item = content.get("Item")
-        identity = table.item(item)
-        assert item is not None
-        old = table.items.get(identity)
-        _check_condition(content, old)
-        table.items[identity] = item
-        return _told_one(_old(content, old), content, write_units(item))
+        write = _Write(self, "Put", content)
+        write.attempt()
+        write.take_effect()
+        return _told_one(_old(content, write.old), content, write.units)
 
     def _delete(self, content: dict[str, Any]) -> dict[str, Any]:
-        table = self.table(content.get("TableName"))
-        identity = table.key(content.get("Key"))
-        old = table.items.get(identity)
-        _check_condition(content, old)
-        table.items.pop(identity, None)
-        return _told_one(_old(content, old), content, write_units(old or {}))
+        write = _Write(self, "Delete", content)
+        write.attempt()
+        write.take_effect()
+        return _told_one(_old(content, write.old), content, write.units)
+
+    def _update(self, content: dict[str, Any]) -> dict[str, Any]:
+        write = _Write(self, "Update", content)
+        write.attempt()
+        write.take_effect()
+        return _told_one(write.attributes(), content, write.units)
+
+    # ------------------------------------------------------------------ transactions
+
+    def _transact_get(self, content: dict[str, Any]) -> dict[str, Any]:
+        responses = []
+        capacity: dict[str, float] = {}
+        for _, asked in operations_of(content):
+            table = self.table(asked.get("TableName"))
+            item = table.items.get(table.key(asked.get("Key")))
+            responses.append({} if item is None else {"Item": _projection(asked)(item)})
+            # A transaction reads twice.
+            units = 2 * read_units(item, consistent=True)
+            capacity[table.name] = capacity.get(table.name, 0.0) + units
+        return _told({"Responses": responses}, content, _by_table(capacity))
+
+    def _transact_write(self, content: dict[str, Any]) -> dict[str, Any]:
+        token = content.get("ClientRequestToken")
+        operations = operations_of(content)
+        if token in self._done:
+            if self._done[token] != operations:
+                raise Refused(
+                    "IdempotentParameterMismatchException",
+                    "The request uses the same client token as a previous, but non-identical"
+                    " request",
+                )
+            return _told({}, content, [])
+        writes = [_Write(self, kind, operation) for kind, operation in operations]
+        if len({(write.table.name, write.identity) for write in writes}) != len(writes):
+            raise same_item_twice()
+        cancelled_for(
+            [write.attempt for write in writes], [(write.wants_old, write.old) for write in writes]
+        )
+        capacity: dict[str, float] = {}
+        for write in writes:
+            write.take_effect()
+            name = write.table.name
+            capacity[name] = capacity.get(name, 0.0) + 2 * write.units
+        if token is not None:
+            self._done[token] = operations
+        return _told({}, content, _by_table(capacity))
 
     def _describe(self, content: dict[str, Any]) -> dict[str, Any]:
         return {"Table": self.table(content.get("TableName")).describe()}
@@ -303,20 +337,96 @@ class Database:
         return _told_one(answer, content, units)
 
 
+class _Write:
+    """One operation on one item: first what it would do, then the doing.
+
+    Args:
+        database: the tables.
+        kind: ``"Put"``, ``"Delete"``, ``"Update"`` or ``"ConditionCheck"``.
+        content: the request, or the operation of a transaction.
+    """
+
+    def __init__(self, database: Database, kind: str, content: dict[str, Any]) -> None:
+        self.kind = kind
+        self.content = content
+        self.table = database.table(content.get("TableName"))
+        if kind == "Put":
+            self.identity = self.table.item(content.get("Item"))
+        else:
+            self.identity = self.table.key(content.get("Key"))
+        self.old = self.table.items.get(self.identity)
+        self.new = self.old
+        self.paths: list[Path] = []
+
+    @property
+    def wants_old(self) -> bool:
+        """Whether the item is to be shown where its condition does not hold."""
+        return self.content.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+
+    @property
+    def units(self) -> float:
+        """The capacity units that it consumes."""
+        return max(write_units(self.old or {}), write_units(self.new or {}))
+
+    def attempt(self) -> None:
+        """See what it would make of the item. Raises Refused."""
+        _check_condition(self.content, self.old)
+        if self.kind == "Put":
+            self.new = self.content["Item"]
+        elif self.kind == "Delete":
+            self.new = None
+        elif self.kind == "Update":
+            self._attempt_update()
+
+    def _attempt_update(self) -> None:
+        key = self.content["Key"]
+        self.new = {**(self.old or {}), **key}
+        if self.content.get("UpdateExpression") is not None:
+            self.new, self.paths = updated(self.content, self.new)
+        for path in self.paths:
+            if path[0] in key:
+                raise invalid(
+                    "One or more parameter values were invalid: Cannot update attribute"
+                    f" {path[0]}. This attribute is part of the key"
+                )
+        self.table.item(self.new)
+
+    def take_effect(self) -> None:
+        """Do it."""
+        if self.new is None:
+            self.table.items.pop(self.identity, None)
+        elif self.kind != "ConditionCheck":
+            self.table.items[self.identity] = self.new
+
+    def attributes(self) -> dict[str, Any]:
+        """What an update returns."""
+        wanted = self.content.get("ReturnValues", "NONE")
+        item = self.old if wanted.endswith("_OLD") else self.new
+        if wanted == "NONE" or item is None:
+            return {}
+        if wanted.startswith("UPDATED_"):
+            if any(len(path) > 1 for path in self.paths):
+                raise NotImplementedError(
+                    f"FakeWire knows {wanted} of top-level attributes alone: use FaultProxy"
+                )
+            item = {str(path[0]): item[path[0]] for path in self.paths if path[0] in item}
+        return {"Attributes": item} if item else {}
+
+
 # ---------------------------------------------------------------------- shapes
 
 
 def _request_items(content: dict[str, Any]) -> dict[str, Any]:
     asked = content.get("RequestItems")
     if not isinstance(asked, dict) or not asked:
-        raise _invalid("1 validation error detected: requestItems must not be empty")
+        raise invalid("1 validation error detected: requestItems must not be empty")
     return asked
 
 
 def _list(part: Any, member: str) -> list[Any]:
     found = part.get(member) if isinstance(part, dict) else None
     if not isinstance(found, list) or not found:
-        raise _invalid(f"1 validation error detected: {member} must not be empty")
+        raise invalid(f"1 validation error detected: {member} must not be empty")
     return found
 
 
@@ -326,6 +436,10 @@ def _told(
     if content.get("ReturnConsumedCapacity") in ("TOTAL", "INDEXES"):
         answer["ConsumedCapacity"] = capacity
     return answer
+
+
+def _by_table(units: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [{"TableName": name, "CapacityUnits": of_table} for name, of_table in units.items()]
 
 
 def _told_one(answer: dict[str, Any], content: dict[str, Any], units: float) -> dict[str, Any]:
@@ -338,71 +452,6 @@ def _told_one(answer: dict[str, Any], content: dict[str, Any], units: float) -> 
 def _old(content: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
     wanted = content.get("ReturnValues") == "ALL_OLD" and old is not None
     return {"Attributes": old} if wanted else {}
-
-
-# ---------------------------------------------------------------------- values
-
-
-def _number(text: str) -> Decimal:
-    try:
-        if not _NUMBER.fullmatch(text):
-            raise InvalidOperation
-        number = Decimal(text)
-    except InvalidOperation:
-        raise _invalid("The parameter cannot be converted to a numeric value") from None
-    digits = "".join(map(str, number.as_tuple().digits)).strip("0")
-    if len(digits) > limits.NUMBER_MAX_DIGITS:
-        raise _invalid("Attempting to store more than 38 significant digits in a Number")
-    if number and not (
-        limits.NUMBER_MIN_EXPONENT <= number.adjusted() <= limits.NUMBER_MAX_EXPONENT
-    ):
-        raise _invalid("Number overflow or underflow. Magnitude out of range")
-    return number
-
-
-def _binary(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused("SerializationException", "binary is not base64") from None
-
-
-_SET_ELEMENTS: dict[str, Callable[[str], Any]] = {"SS": str, "NS": _number, "BS": _binary}
-
-
-def _check(typed: Any, level: int) -> None:
-    """Refuse what is no AttributeValue."""
-    if not isinstance(typed, dict) or len(typed) != 1:
-        raise _invalid(
-            "Supplied AttributeValue must contain exactly one of the supported datatypes"
-        )
-    if level > limits.NESTING_MAX_LEVELS:
-        raise _invalid("Nesting Levels have exceeded supported limits")
-    [(tag, value)] = typed.items()
-    match tag:
-        case "S" if isinstance(value, str):
-            return
-        case "N" if isinstance(value, str):
-            _number(value)
-        case "B" if isinstance(value, str):
-            _binary(value)
-        case "BOOL" if isinstance(value, bool):
-            return
-        case "NULL" if value is True:
-            return
-        case "L" if isinstance(value, list):
-            for element in value:
-                _check(element, level + 1)
-        case "M" if isinstance(value, dict):
-            for element in value.values():
-                _check(element, level + 1)
-        case "SS" | "NS" | "BS" if isinstance(value, list):
-            if not value:
-                raise _invalid("One or more parameter values were invalid: An set may not be empty")
-            if len(set(map(_SET_ELEMENTS[tag], value))) != len(value):
-                raise _invalid("Input collection contains duplicates")
-        case _:
-            raise Refused("SerializationException", f"no AttributeValue has a {tag} like this")
 
 
 # ---------------------------------------------------------------------- expressions
@@ -424,30 +473,15 @@ def _projection(content: dict[str, Any]) -> Any:
 def _named(part: str, names: Mapping[str, str]) -> str:
     if part.startswith("#"):
         if part not in names:
-            raise _invalid(
-                f"An expression attribute name used in expression is not defined: {part}"
-            )
+            raise invalid(f"An expression attribute name used in expression is not defined: {part}")
         return names[part]
     return part
 
 
-_EXISTENCE = re.compile(r"attribute_(not_)?exists\s*\(\s*([#\w.-]+)\s*\)")
-
-
 def _check_condition(content: dict[str, Any], old: dict[str, Any] | None) -> None:
-    expression = content.get("ConditionExpression")
-    if expression is None:
+    if content.get("ConditionExpression") is None or holds(content, old or {}):
         return
-    names = content.get("ExpressionAttributeNames", {})
-    for part in re.split(r"\s+AND\s+", expression):
-        found = _EXISTENCE.fullmatch(part.strip().strip("() ") + ")")
-        if found is None:
-            raise NotImplementedError(
-                "FakeWire knows attribute_exists and attribute_not_exists alone: use FaultProxy"
-            )
-        exists = _named(found[2], names) in (old or {})
-        if exists == bool(found[1]):
-            raise Refused("ConditionalCheckFailedException", "The conditional request failed")
+    raise Refused("ConditionalCheckFailedException", "The conditional request failed")
 
 
 _COMPARED = re.compile(r"([#\w.-]+)\s*(=|<=|>=|<|>)\s*(:\w+)")
@@ -463,14 +497,14 @@ def _key_condition(content: dict[str, Any], table: Table) -> Any:
 
     def value(placeholder: str) -> Any:
         if placeholder not in values:
-            raise _invalid(f"An expression attribute value is not defined: {placeholder}")
+            raise invalid(f"An expression attribute value is not defined: {placeholder}")
         [(tag, raw)] = values[placeholder].items()
-        return raw.encode() if tag == "S" else _number(raw) if tag == "N" else _binary(raw)
+        return raw.encode() if tag == "S" else number(raw) if tag == "N" else binary(raw)
 
     def position(name: str) -> int:
         plain = _named(name, names)
         if plain not in order:
-            raise _invalid(f"Query condition missed key schema element: {order[0]}")
+            raise invalid(f"Query condition missed key schema element: {order[0]}")
         return order.index(plain)
 
     tests: list[Any] = []
@@ -487,9 +521,9 @@ def _key_condition(content: dict[str, Any], table: Table) -> Any:
             at, low, high = position(found[1]), value(found[2]), value(found[3])
             tests.append(lambda key, at=at, low=low, high=high: low <= key[at] <= high)
         else:
-            raise _invalid("Invalid KeyConditionExpression: syntax error")
+            raise invalid("Invalid KeyConditionExpression: syntax error")
     if not has_partition:
-        raise _invalid(f"Query condition missed key schema element: {order[0]}")
+        raise invalid(f"Query condition missed key schema element: {order[0]}")
     return lambda key: all(test(key) for test in tests)
 
 

@@ -89,7 +89,9 @@ class FakeWire(Faulty):
                 return ok_reply(self._database.execute(operation, body))
             except Refused as refused:
                 return error_reply(
-                    ErrorAnswer(refused.code, refused.message), Asked(operation, body)
+                    ErrorAnswer(refused.code, refused.message),
+                    Asked(operation, body),
+                    refused.reasons,
                 )
 
         try:

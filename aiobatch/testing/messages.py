@@ -31,6 +31,13 @@ _SINGLE: dict[str, tuple[str, Literal["get", "put", "delete", "update"]]] = {
     "DeleteItem": ("Key", "delete"),
     "UpdateItem": ("Key", "update"),
 }
+_IN_TRANSACTIONS: dict[str, tuple[str, Literal["get", "put", "delete", "update"]]] = {
+    "Get": ("Key", "get"),
+    "Put": ("Item", "put"),
+    "Delete": ("Key", "delete"),
+    "Update": ("Key", "update"),
+    "ConditionCheck": ("Key", "get"),
+}
 _READS = frozenset({"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"})
 DATA_OPERATIONS = _READS | {*_SINGLE, "BatchWriteItem", "TransactWriteItems"}
 """What faults happen to unless a rule names another operation: all that moves items."""
@@ -263,6 +270,12 @@ def _entries(operation: str, content: Mapping[str, Any]) -> Iterator[Entry]:
                     yield Entry(table, "put", request["PutRequest"]["Item"])
                 else:
                     yield Entry(table, "delete", request["DeleteRequest"]["Key"])
+    elif operation in ("TransactGetItems", "TransactWriteItems"):
+        for one in content["TransactItems"]:
+            [(kind, action)] = one.items()
+            if kind in _IN_TRANSACTIONS:
+                member, entry_kind = _IN_TRANSACTIONS[kind]
+                yield Entry(action["TableName"], entry_kind, action[member])
     elif operation in _SINGLE:
         member, kind = _SINGLE[operation]
         yield Entry(content["TableName"], kind, content[member])
@@ -299,8 +312,10 @@ def _strange(typed: Mapping[str, Any]) -> dict[str, Any]:
             return dict(typed)
 
 
-def error_reply(error: ErrorAnswer, asked: Asked) -> Reply:
-    """The answer for an error, with its checksum."""
+def error_reply(
+    error: ErrorAnswer, asked: Asked, cancelled_for: list[dict[str, Any]] | None = None
+) -> Reply:
+    """The answer for an error, with its checksum; a cancelled transaction's with its reasons."""
     if not error.code:
         page = f"<html><body><h1>{error.status} {error.message}</h1></body></html>"
         return Reply(error.status, {"Content-Type": "text/html"}, page.encode())
@@ -313,6 +328,8 @@ def error_reply(error: ErrorAnswer, asked: Asked) -> Reply:
         content[error.reasons_member] = [
             {"reason": reason, "resource": arn_of(table)} for table in asked.tables[:1]
         ]
+    if cancelled_for is not None:
+        content["CancellationReasons"] = cancelled_for
     headers = {"Content-Type": _JSON, "x-amzn-RequestId": "FAULTBYAIOBATCHTESTING"}
     return Reply(error.status, headers, b"").with_body(orjson.dumps(content))
 

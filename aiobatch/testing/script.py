@@ -430,7 +430,8 @@ class Faulty:
         refused = self._refused_by(fault, asked) if fault is not None else set()
         refused |= self._refused_by_limits(asked, refused)
         seen.refused = len(refused)
-        if refused and len(refused) == len(asked.entries):
+        # Of a batch, a part can be refused; of a transaction, only all of it.
+        if refused and (len(refused) == len(asked.entries) or asked.operation not in BATCHES):
             assert _THROTTLED.error is not None
             return error_reply(_THROTTLED.error, asked)
         reply = await execute(asked.without(refused))

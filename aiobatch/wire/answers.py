@@ -59,17 +59,19 @@ _DENIED = _EXPIRED | {
 }
 
 
-def body_of(operation: str, headers: Mapping[str, str], body: bytes) -> bytes:
+def body_of(
+    operation: str, headers: Mapping[str, str], body: bytes, crc32: int | None = None
+) -> bytes:
     """The body of an answer with status 200, once its checksum is known to be right.
 
-    ``headers`` has lower-case names. An answer without a checksum passes: not every backend
-    sends one.
+    ``headers`` has lower-case names. ``crc32`` is the body's, where it is known already. An answer
+    without a checksum passes: not every backend sends one.
 
     Raises:
         WireError: the body is not the one that the checksum was made of.
     """
     told = headers.get("x-amz-crc32")
-    if told is not None and told != str(zlib.crc32(body)):
+    if told is not None and told != str(zlib.crc32(body) if crc32 is None else crc32):
         raise WireError(
             f"the answer of {len(body)} bytes does not match its x-amz-crc32",
             operation=operation,

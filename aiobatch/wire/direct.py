@@ -13,6 +13,7 @@ import importlib.metadata
 import io
 import os
 import platform
+import zlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
 __all__ = ["DirectWire"]
 
 _LARGE_BODY = 1024 * 1024
-# A megabyte an answer is common, and each pause of the socket costs turns of the loop.
-_READ_BUFFER = 1024 * 1024
+# A socket that has more than twice this waiting is paused. A large answer is read in pieces of
+# about that, one a turn of the loop over all connections: sixteen that arrive together would
+# otherwise all be copied, several times, within one turn.
+_READ_BUFFER = 64 * 1024
+_SMALL_ANSWER = 2 * _READ_BUFFER
 # Endpoints are few, unless a caller goes through the ARNs of many accounts.
 _MOST_DESTINATIONS = 256
 
@@ -90,6 +94,7 @@ class DirectWire:
         self._clock = ServiceClock()
         self._destinations: dict[object, _Destination] = {}
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
+        self._reading = asyncio.Lock()
 
     @property
     def max_concurrency(self) -> int:
@@ -140,14 +145,33 @@ class DirectWire:
                 # DynamoDB never redirects, and a write is not to be sent elsewhere.
                 allow_redirects=False,
             ) as response:
-                answer = await response.read()
+                answer, crc32 = await self._read(response)
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
             raise error_of_aiohttp(operation, error) from error
         if response.status < 300:
-            return body_of(operation, response.headers, answer)
+            return body_of(operation, response.headers, answer, crc32)
         refusal = error_from(operation, response.status, response.headers, answer)
         self._clock.learn_from(refusal, response.headers, skew)
         raise refusal
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, int | None]:
+        """The body of an answer and, if it was read in pieces, its checksum."""
+        length = response.content_length
+        if length is not None and length <= _SMALL_ANSWER:
+            return await response.read(), None
+        content, pieces, crc32 = response.content, [], 0
+        try:
+            while not content.at_eof():
+                # Before it is taken: then the socket goes on, and the next piece comes.
+                async with self._reading:
+                    await asyncio.sleep(0)
+                piece = await content.readany()
+                crc32 = zlib.crc32(piece, crc32)
+                pieces.append(piece)
+        except BaseException:
+            response.close()
+            raise
+        return b"".join(pieces), crc32
 
     async def aclose(self) -> None:
         """Close the connections and the client that they came from."""

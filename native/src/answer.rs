@@ -1,14 +1,17 @@
 //! One answer to BatchGetItem: parsed at once, its items decoded when they are asked for.
 
+use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use simd_json::{Buffers, Node, StaticNode};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::Codec;
 use crate::decode::{Decoder, Keys};
 use crate::host::{Go, Host, Stop, or_none};
-use crate::names::Names;
+use crate::names::{Layouts, Names};
 use crate::numbers::Mode;
 use crate::tape::{Cursor, Parsed};
 
@@ -18,11 +21,13 @@ pub struct Items {
     codec: Py<Codec>,
     /// None once it was recycled.
     parsed: Option<(Parsed, Buffers)>,
-    keys: Keys,
     mode: Mode,
     names: Names,
-    /// Where the tables' lists that are not yet begun stand, last table first.
-    tables: Vec<usize>,
+    layouts: Layouts,
+    /// The tables that are not yet begun, the last one first.
+    tables: Vec<Table>,
+    /// The key attributes of the table at hand.
+    keys: Arc<Keys>,
     /// Where the next item stands, and how many of its table are left.
     at: usize,
     left: usize,
@@ -31,7 +36,7 @@ pub struct Items {
     body: Py<PyBytes>,
     given_names: Py<PyAny>,
     given_mode: Py<PyAny>,
-    rest: Option<Py<PyIterator>>,
+    rest: Option<Py<PyAny>>,
 }
 
 pub type Read<'py> = (Items, Bound<'py, PyList>, Bound<'py, PyList>);
@@ -46,9 +51,7 @@ pub fn read<'py>(
 ) -> Go<Read<'py>> {
     let py = body.py();
     let mode = Mode::named(numbers.cast_exact::<PyString>()?.to_str()?).ok_or(Stop::Odd)?;
-    let mut in_order: Vec<String> = names.extract()?;
-    in_order.sort(); // UTF-8 has the order of Python's strings
-    let keys = Keys::new(in_order)?;
+    let mut finder = Finder::new(names)?;
     let (parsed, buffers) = codec.get().parser.parse(body.as_bytes())?;
 
     let mut responses = None;
@@ -66,16 +69,16 @@ pub fn read<'py>(
         cursor.skip()?;
     }
     let at = |place| Cursor::new(parsed.nodes(), place);
-    let mut tables = tables_at(&mut at(responses.ok_or(Stop::Odd)?))?;
+    let mut tables = tables_at(&mut at(responses.ok_or(Stop::Odd)?), &mut finder)?;
     for table in &tables {
-        at(*table).array()?;
+        at(table.place).array()?;
     }
     tables.reverse();
     let left = PyList::empty(py);
-    for table in tables_at(&mut at(unprocessed.ok_or(Stop::Odd)?))? {
-        let mut list = at(keys_at(&mut at(table))?);
+    for table in tables_at(&mut at(unprocessed.ok_or(Stop::Odd)?), &mut finder)? {
+        let mut list = at(keys_at(&mut at(table.place))?);
         for _ in 0..list.array()? {
-            left.append(keys.identity_at(py, &mut list, host)?)?;
+            left.append(table.keys.identity_at(py, &mut list, host)?)?;
         }
     }
     let capacity = match consumed {
@@ -85,10 +88,11 @@ pub fn read<'py>(
     let items = Items {
         codec,
         parsed: Some((parsed, buffers)),
-        keys,
         mode,
         names: Names::default(),
+        layouts: Layouts::default(),
         tables,
+        keys: Arc::default(),
         at: 0,
         left: 0,
         given: 0,
@@ -100,19 +104,58 @@ pub fn read<'py>(
     Ok((items, left, capacity))
 }
 
-/// The places of the values in a map of tables. A table twice is Python's.
-fn tables_at(cursor: &mut Cursor<'_>) -> Go<Vec<usize>> {
+/// One table of an answer.
+struct Table {
+    keys: Arc<Keys>,
+    /// Where what there is of it stands.
+    place: usize,
+}
+
+/// Finds the key attributes of a table.
+enum Finder<'py> {
+    /// All tables have the same.
+    One(Arc<Keys>),
+    /// Python knows them, and what an identity in this table begins with.
+    Many(Bound<'py, PyAny>),
+}
+
+impl<'py> Finder<'py> {
+    fn new(names: &Bound<'py, PyAny>) -> Go<Self> {
+        if names.is_callable() {
+            return Ok(Self::Many(names.clone()));
+        }
+        Ok(Self::One(Arc::new(Keys::new(&[], names.extract()?)?)))
+    }
+
+    fn find(&self, table: &str) -> Go<Arc<Keys>> {
+        match self {
+            Self::One(keys) => Ok(Arc::clone(keys)),
+            Self::Many(find) => {
+                let (mark, names): (Bound<'_, PyBytes>, Vec<String>) =
+                    find.call1((table,))?.extract()?;
+                Ok(Arc::new(Keys::new(mark.as_bytes(), names)?))
+            }
+        }
+    }
+}
+
+/// The tables in a map of them. A table twice is Python's.
+fn tables_at(cursor: &mut Cursor<'_>, finder: &mut Finder<'_>) -> Go<Vec<Table>> {
     let len = cursor.object()?;
     let mut names = HashSet::new();
-    let mut places = Vec::with_capacity(len.min(100));
+    let mut tables = Vec::with_capacity(len.min(100));
     for _ in 0..len {
-        if !names.insert(cursor.string()?) {
+        let name = cursor.string()?;
+        if !names.insert(name) {
             return Err(Stop::Odd);
         }
-        places.push(cursor.at);
+        tables.push(Table {
+            keys: finder.find(name)?,
+            place: cursor.at,
+        });
         cursor.skip()?;
     }
-    Ok(places)
+    Ok(tables)
 }
 
 /// The place of the keys in what one table left over.
@@ -175,18 +218,92 @@ impl Items {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.read(py)? {
+            Next::Item(identity, item) => Ok(Some((identity, item).into_pyobject(py)?.into_any())),
+            Next::Rest => self
+                .rest(py)?
+                .call_method1(intern!(py, "__next__"), ())
+                .map_or_else(
+                    |error| {
+                        if error.is_instance_of::<PyStopIteration>(py) {
+                            Ok(None)
+                        } else {
+                            Err(error)
+                        }
+                    },
+                    |next| Ok(Some(next)),
+                ),
+            Next::Nothing => Ok(None),
+        }
+    }
+
+    /// See `Items` in `codec/answers.py`.
+    fn take<'py>(
+        &mut self,
+        py: Python<'py>,
+        asked: &Bound<'py, PyDict>,
+        most: usize,
+        entries: &Bound<'py, PyList>,
+        items: &Bound<'py, PyList>,
+    ) -> PyResult<bool> {
+        for _ in 0..most {
+            match self.read(py)? {
+                Next::Item(identity, item) => {
+                    let Some(entry) = asked.get_item(&identity)? else {
+                        let error = self.codec.get().not_asked.bind(py).call0()?;
+                        return Err(PyErr::from_value(error));
+                    };
+                    asked.del_item(identity)?;
+                    entries.append(entry)?;
+                    items.append(item)?;
+                }
+                // It has its own idea of how long it may take.
+                Next::Rest => {
+                    return self
+                        .rest(py)?
+                        .call_method1(intern!(py, "take"), (asked, most, entries, items))?
+                        .extract();
+                }
+                Next::Nothing => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What an answer has next.
+enum Next<'py> {
+    Item(Bound<'py, PyBytes>, Bound<'py, PyDict>),
+    /// Something that Python has to read, and all that follows.
+    Rest,
+    Nothing,
+}
+
+impl Items {
+    fn rest<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(rest) = &self.rest {
-            return rest.bind(py).clone().next().transpose();
+            return Ok(rest.bind(py).clone());
+        }
+        let resume = self.codec.get().resume.bind(py);
+        let rest = resume.call1((&self.body, &self.given_names, &self.given_mode, self.given))?;
+        self.rest = Some(rest.clone().unbind());
+        Ok(rest)
+    }
+
+    fn read<'py>(&mut self, py: Python<'py>) -> PyResult<Next<'py>> {
+        if self.rest.is_some() {
+            return Ok(Next::Rest);
         }
         let Some((parsed, _)) = &self.parsed else {
-            return Ok(None);
+            return Ok(Next::Nothing);
         };
         while self.left == 0 {
             let Some(table) = self.tables.pop() else {
                 self.recycle();
-                return Ok(None);
+                return Ok(Next::Nothing);
             };
-            let mut cursor = Cursor::new(parsed.nodes(), table);
+            let mut cursor = Cursor::new(parsed.nodes(), table.place);
+            self.keys = table.keys;
             self.left = or_none(py, cursor.array())?.unwrap_or(0); // looked at before
             self.at = cursor.at;
         }
@@ -198,23 +315,18 @@ impl Items {
             names: &mut self.names,
             host,
         };
-        let read = decoder.item(&mut cursor, &self.keys);
-        if let Some(entry) = or_none(py, read)? {
-            self.at = cursor.at;
-            self.left -= 1;
-            self.given += 1;
-            return Ok(Some(entry.into_pyobject(py)?.into_any()));
-        }
-        let resume = self.codec.get().resume.bind(py);
-        let rest = resume
-            .call1((&self.body, &self.given_names, &self.given_mode, self.given))?
-            .try_iter()?;
-        self.rest = Some(rest.clone().unbind());
-        rest.clone().next().transpose()
+        let read = decoder.item(&mut cursor, &self.keys, &mut self.layouts);
+        Ok(match or_none(py, read)? {
+            Some((identity, item)) => {
+                self.at = cursor.at;
+                self.left -= 1;
+                self.given += 1;
+                Next::Item(identity, item)
+            }
+            None => Next::Rest,
+        })
     }
-}
 
-impl Items {
     fn recycle(&mut self) {
         if let Some((parsed, buffers)) = self.parsed.take() {
             self.codec.get().parser.recycle(parsed, buffers);

@@ -8,7 +8,7 @@ use simd_json::{Node, StaticNode};
 
 use crate::encode::write_string;
 use crate::host::{Go, Host, Stop};
-use crate::names::Names;
+use crate::names::{Layout, Layouts, Names};
 use crate::numbers::{self, Mode};
 use crate::tape::Cursor;
 
@@ -16,7 +16,10 @@ use crate::tape::Cursor;
 pub const MOST_KEYS: usize = 2;
 
 /// The key attributes, in the order of their names.
+#[derive(Default)]
 pub struct Keys {
+    /// What each identity begins with.
+    mark: Box<[u8]>,
     names: Vec<Box<str>>,
     /// `{"name":{"`, and `},"name":{"` for a second one.
     heads: Vec<Vec<u8>>,
@@ -26,7 +29,8 @@ pub struct Keys {
 type Places = [Option<usize>; MOST_KEYS];
 
 impl Keys {
-    pub fn new(names: Vec<String>) -> Go<Self> {
+    pub fn new(mark: &[u8], mut names: Vec<String>) -> Go<Self> {
+        names.sort(); // UTF-8 has the order of Python's strings
         if !(1..=MOST_KEYS).contains(&names.len()) {
             return Err(Stop::Odd);
         }
@@ -39,6 +43,7 @@ impl Keys {
             heads.push(head);
         }
         Ok(Self {
+            mark: mark.into(),
             names: names.into_iter().map(Into::into).collect(),
             heads,
         })
@@ -76,6 +81,7 @@ impl Keys {
         host: &Host,
     ) -> Go<Bound<'py, PyBytes>> {
         let mut out = Vec::with_capacity(128);
+        out.extend_from_slice(&self.mark);
         for (head, place) in self.heads.iter().zip(places) {
             let mut cursor = cursor.clone();
             cursor.at = place.ok_or(Stop::Odd)?;
@@ -129,17 +135,48 @@ impl<'py> Decoder<'_, 'py> {
         &mut self,
         cursor: &mut Cursor<'_>,
         keys: &Keys,
+        layouts: &mut Layouts,
     ) -> Go<(Bound<'py, PyBytes>, Bound<'py, PyDict>)> {
-        let item = PyDict::new(self.py);
+        let len = cursor.object()?;
         let mut places = Places::default();
-        for _ in 0..cursor.object()? {
+        if let Some(layout) = layouts.of_len(len) {
+            let begin = cursor.at;
+            if let Some(item) = self.item_like(layout, cursor, keys, &mut places)? {
+                return Ok((keys.identity(self.py, cursor, &places, self.host)?, item));
+            }
+            cursor.at = begin;
+            places = Places::default();
+        }
+        let item = PyDict::new(self.py);
+        for _ in 0..len {
             let name = cursor.string()?;
             keys.note(name, cursor.at, &mut places);
             let name = self.names.get(self.py, name);
             let value = self.value(cursor, 1)?;
             item.set_item(name, value)?;
         }
+        layouts.learn(&item, len)?;
         Ok((keys.identity(self.py, cursor, &places, self.host)?, item))
+    }
+
+    /// Decode an item as long as it has this layout.
+    fn item_like(
+        &mut self,
+        layout: &Layout,
+        cursor: &mut Cursor<'_>,
+        keys: &Keys,
+        places: &mut Places,
+    ) -> Go<Option<Bound<'py, PyDict>>> {
+        let item = layout.form.bind(self.py).copy()?;
+        for (text, name) in &layout.names {
+            if cursor.string()? != &**text {
+                return Ok(None);
+            }
+            keys.note(text, cursor.at, places);
+            let value = self.value(cursor, 1)?;
+            item.set_item(name, value)?;
+        }
+        Ok(Some(item))
     }
 
     fn map(&mut self, cursor: &mut Cursor<'_>, level: usize) -> Go<Bound<'py, PyDict>> {

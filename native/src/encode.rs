@@ -11,7 +11,7 @@ use pyo3::types::{
     PyTuple,
 };
 
-use crate::host::{Go, Host, Stop};
+use crate::host::{Go, Host, Stop, or_none};
 use crate::numbers;
 
 /// What most items fit into.
@@ -47,29 +47,90 @@ pub fn item<'py>(
     schema: &Bound<'py, PyAny>,
     host: &Host,
 ) -> Go<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let py = item.py();
-    let attributes = item.cast_exact::<PyDict>()?;
     let schema = Schema::of(schema)?;
     let mut encoder = Encoder {
         out: Vec::with_capacity(ROOM),
         host,
     };
-    let Some(schema) = schema else {
-        encoder.attributes(attributes, 1)?;
-        return Ok((encoder.fragment(py)?, PyBytes::new(py, b"")));
+    encoder.whole_item(item, schema.as_ref())
+}
+
+/// Give JSON and identity of items from one on, until so many bytes are written or one is left to
+/// `encode`. `schema` is what `python.encode_items()` takes.
+pub fn items<'py>(
+    items: &Bound<'py, PyList>,
+    schema: &Bound<'py, PyAny>,
+    encode: &Bound<'py, PyAny>,
+    fragments: &Bound<'py, PyList>,
+    identities: &Bound<'py, PyList>,
+    room: usize,
+    host: &Host,
+) -> PyResult<()> {
+    let py = items.py();
+    let schema = or_none(py, Schema::of(schema))?;
+    let mut encoder = Encoder {
+        out: Vec::with_capacity(ROOM),
+        host,
     };
-    let spans = encoder.item(attributes, &schema)?;
-    let fragment = encoder.fragment(py)?;
-    let mut identity = Vec::with_capacity(ROOM / 4);
-    identity.push(b'{');
-    for span in spans {
-        if identity.len() > 1 {
-            identity.push(b',');
+    let mut written = 0;
+    while written < room && fragments.len() < items.len() {
+        let item = items.get_item(fragments.len())?;
+        let json = match &schema {
+            // Without a schema, one attribute may as well be boto3's wrapping.
+            Some(None) if item.len().is_ok_and(|len| len < 2) => None,
+            Some(schema) => {
+                encoder.out.clear();
+                or_none(py, encoder.whole_item(&item, schema.as_ref()))?
+            }
+            None => None,
+        };
+        if let Some((fragment, identity)) = json {
+            written += encoder.out.len();
+            fragments.append(fragment)?;
+            identities.append(identity)?;
+        } else {
+            let both = encode.call1((item,))?;
+            let (fragment, identity) = (both.get_item(0)?, both.get_item(1)?);
+            fragments.append(fragment)?;
+            identities.append(identity)?;
+            return Ok(());
         }
-        identity.extend_from_slice(encoder.out.get(span).ok_or(Stop::Odd)?);
     }
-    identity.push(b'}');
-    Ok((fragment, PyBytes::new(py, &identity)))
+    Ok(())
+}
+
+/// Give the JSON of keys from one on, as `items()` does.
+pub fn keys<'py>(
+    keys: &Bound<'py, PyList>,
+    schema: &Bound<'py, PyAny>,
+    encode: &Bound<'py, PyAny>,
+    fragments: &Bound<'py, PyList>,
+    room: usize,
+    host: &Host,
+) -> PyResult<()> {
+    let py = keys.py();
+    let schema = or_none(py, Schema::of(schema))?.flatten();
+    let mut encoder = Encoder {
+        out: Vec::with_capacity(ROOM),
+        host,
+    };
+    let mut written = 0;
+    while written < room && fragments.len() < keys.len() {
+        let key = keys.get_item(fragments.len())?;
+        encoder.out.clear();
+        let json = match &schema {
+            Some(schema) => or_none(py, encoder.known_key(&key, schema))?,
+            None => None,
+        };
+        if let Some(fragment) = json {
+            written += encoder.out.len();
+            fragments.append(fragment)?;
+        } else {
+            fragments.append(encode.call1((key,))?)?;
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Give a key's JSON, which is its identity.
@@ -83,42 +144,28 @@ pub fn key<'py>(
         out: Vec::with_capacity(ROOM / 4),
         host,
     };
+    if let Some(schema) = Schema::of(schema)? {
+        return encoder.known_key(key, &schema);
+    }
+    if !(1..=2).contains(&attributes.len()) {
+        return Err(Stop::Odd);
+    }
     let mut entries = Vec::with_capacity(2);
-    let types = if let Some(schema) = Schema::of(schema)? {
-        if attributes.len() != schema.names.len() {
-            return Err(Stop::Odd);
-        }
-        for name in schema.names.iter_borrowed() {
-            let value = attributes.get_item(name)?.ok_or(Stop::Odd)?;
-            entries.push((
-                name.to_owned()
-                    .cast_into_exact::<PyString>()
-                    .map_err(|_| Stop::Odd)?,
-                value,
-            ));
-        }
-        schema.types
-    } else {
-        if !(1..=2).contains(&attributes.len()) {
-            return Err(Stop::Odd);
-        }
-        for (name, value) in attributes.iter() {
-            entries.push((
-                name.cast_into_exact::<PyString>().map_err(|_| Stop::Odd)?,
-                value,
-            ));
-        }
-        // Texts in UTF-8 have the order of their code points, which is Python's.
-        if let [(one, _), (other, _)] = entries.as_slice()
-            && one.to_str()? > other.to_str()?
-        {
-            entries.reverse();
-        }
-        None
-    };
+    for (name, value) in attributes.iter() {
+        entries.push((
+            name.cast_into_exact::<PyString>().map_err(|_| Stop::Odd)?,
+            value,
+        ));
+    }
+    // Texts in UTF-8 have the order of their code points, which is Python's.
+    if let [(one, _), (other, _)] = entries.as_slice()
+        && one.to_str()? > other.to_str()?
+    {
+        entries.reverse();
+    }
     encoder.out.push(b'{');
     for (name, value) in &entries {
-        check_key(name, value, types.as_ref(), host)?;
+        check_key(name, value, None, host)?;
         encoder.attribute(name, value, 1)?;
     }
     encoder.close(b'}');
@@ -181,6 +228,53 @@ impl Encoder<'_> {
             return Err(Stop::Odd);
         }
         Ok(PyBytes::new(py, &self.out))
+    }
+
+    /// Give an item's JSON and, with a schema, its identity.
+    fn whole_item<'py>(
+        &mut self,
+        item: &Bound<'py, PyAny>,
+        schema: Option<&Schema<'py>>,
+    ) -> Go<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let py = item.py();
+        let attributes = item.cast_exact::<PyDict>()?;
+        let Some(schema) = schema else {
+            self.attributes(attributes, 1)?;
+            return Ok((self.fragment(py)?, PyBytes::new(py, b"")));
+        };
+        let spans = self.item(attributes, schema)?;
+        let fragment = self.fragment(py)?;
+        let mut identity = Vec::with_capacity(ROOM / 4);
+        identity.push(b'{');
+        for span in spans {
+            if identity.len() > 1 {
+                identity.push(b',');
+            }
+            identity.extend_from_slice(self.out.get(span).ok_or(Stop::Odd)?);
+        }
+        identity.push(b'}');
+        Ok((fragment, PyBytes::new(py, &identity)))
+    }
+
+    /// Give the JSON of a key of a table with this schema.
+    fn known_key<'py>(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        schema: &Schema<'py>,
+    ) -> Go<Bound<'py, PyBytes>> {
+        let attributes = key.cast_exact::<PyDict>()?;
+        if attributes.len() != schema.names.len() {
+            return Err(Stop::Odd);
+        }
+        self.out.push(b'{');
+        for name in schema.names.iter_borrowed() {
+            let value = attributes.get_item(name)?.ok_or(Stop::Odd)?;
+            let name = name.cast_exact::<PyString>()?;
+            check_key(&name, &value, schema.types.as_ref(), self.host)?;
+            self.attribute(&name, &value, 1)?;
+        }
+        self.close(b'}');
+        Ok(PyBytes::new(key.py(), &self.out))
     }
 
     /// Write an item, and give where its key attributes stand, each once, in the schema's order.

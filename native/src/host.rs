@@ -10,14 +10,14 @@ pub enum Stop {
     /// and every error's text, so that both codecs agree on them by construction.
     Odd,
     /// Python raised.
-    Raised(PyErr),
+    Raised(Box<PyErr>),
 }
 
 pub type Go<T> = Result<T, Stop>;
 
 impl From<PyErr> for Stop {
     fn from(error: PyErr) -> Self {
-        Self::Raised(error)
+        Self::Raised(Box::new(error))
     }
 }
 
@@ -33,7 +33,7 @@ pub fn or_none<T>(py: Python<'_>, result: Go<T>) -> PyResult<Option<T>> {
         Ok(value) => Ok(Some(value)),
         Err(Stop::Odd) => Ok(None),
         Err(Stop::Raised(error)) if error.is_instance_of::<PyException>(py) => Ok(None),
-        Err(Stop::Raised(error)) => Err(error),
+        Err(Stop::Raised(error)) => Err(*error),
     }
 }
 

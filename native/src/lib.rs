@@ -13,13 +13,13 @@ mod parsed;
 mod tape;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::host::{Host, Limits, Numbers, or_none};
 use crate::tape::Parser;
 
 /// Changes whenever a Python side written for the old one would not work with the new one.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 #[pyclass(frozen, module = "aiobatch_native")]
 pub struct Codec {
@@ -29,6 +29,7 @@ pub struct Codec {
     encode_key: Py<PyAny>,
     encode_values: Py<PyAny>,
     decode_item: Py<PyAny>,
+    not_asked: Py<PyAny>,
     resume: Py<PyAny>,
 }
 
@@ -63,6 +64,7 @@ impl Codec {
             encode_key: function("encode_key")?,
             encode_values: function("encode_values")?,
             decode_item: function("decode_item")?,
+            not_asked: function("not_asked")?,
             resume: function("resume")?,
         })
     }
@@ -78,6 +80,33 @@ impl Codec {
             Some(encoded) => Ok(encoded.into_pyobject(py)?.into_any()),
             None => self.encode_item.bind(py).call1((item, schema, serialize)),
         }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn encode_items<'py>(
+        &self,
+        items: &Bound<'py, PyList>,
+        schema: &Bound<'py, PyAny>,
+        _serialize: &Bound<'py, PyAny>,
+        encode: &Bound<'py, PyAny>,
+        fragments: &Bound<'py, PyList>,
+        identities: &Bound<'py, PyList>,
+        room: usize,
+    ) -> PyResult<()> {
+        encode::items(
+            items, schema, encode, fragments, identities, room, &self.host,
+        )
+    }
+
+    fn encode_keys<'py>(
+        &self,
+        keys: &Bound<'py, PyList>,
+        schema: &Bound<'py, PyAny>,
+        encode: &Bound<'py, PyAny>,
+        fragments: &Bound<'py, PyList>,
+        room: usize,
+    ) -> PyResult<()> {
+        encode::keys(keys, schema, encode, fragments, room, &self.host)
     }
 
     fn encode_key<'py>(

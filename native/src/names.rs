@@ -1,14 +1,65 @@
-//! Attribute names repeat from item to item, in one order as a rule: one Python string for each.
+//! Attribute names repeat from item to item, in one order as a rule: one Python string for each, and
+//! one dict to copy.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 /// More names than any sensible table has, and longer ones, are made anew each time.
 const MOST_NAMES: usize = 1024;
 const LONGEST_NAME: usize = 64;
+
+/// A dict of fewer attributes never grows.
+const FEW_ATTRIBUTES: usize = 6;
+/// How often an answer may change its mind about what its items are like.
+const MOST_LAYOUTS: usize = 8;
+
+/// The attributes of an item, in its order.
+pub struct Layout {
+    pub names: Vec<(Box<str>, Py<PyString>)>,
+    /// They all, with None for values. A copy of it is an item to be filled in, which does not grow
+    /// from size to size as an empty dict would.
+    pub form: Py<PyDict>,
+}
+
+/// The layout of the last items.
+#[derive(Default)]
+pub struct Layouts {
+    last: Option<Layout>,
+    count: usize,
+}
+
+impl Layouts {
+    pub fn of_len(&self, len: usize) -> Option<&Layout> {
+        self.last
+            .as_ref()
+            .filter(|layout| layout.names.len() == len)
+    }
+
+    /// Remember what an item was like that had another layout. `len` is how many attributes it had
+    /// when it came: one may have come twice.
+    pub fn learn(&mut self, item: &Bound<'_, PyDict>, len: usize) -> PyResult<()> {
+        if len < FEW_ATTRIBUTES || item.len() != len || self.count == MOST_LAYOUTS {
+            return Ok(());
+        }
+        self.count += 1;
+        let py = item.py();
+        let form = PyDict::new(py);
+        let mut names = Vec::with_capacity(len);
+        for name in item.keys() {
+            form.set_item(&name, py.None())?;
+            let name = name.cast_into::<PyString>()?;
+            names.push((name.to_str()?.into(), name.unbind()));
+        }
+        self.last = Some(Layout {
+            names,
+            form: form.unbind(),
+        });
+        Ok(())
+    }
+}
 
 #[derive(Default)]
 pub struct Names {

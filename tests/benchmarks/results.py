@@ -81,6 +81,8 @@ def results() -> dict[str, Any]:
             *(one_list("put", n, (n / 1e5) ** 2, n / 1e3, n) for n in (1_000, 10_000)),
             one_list("stream", 1_000, 0.01, 1, 800),
             one_list("stream", 10_000, 0.1, 1, 900),
+            one_list("bulk", 1_000, 0.02, 1, 700),
+            one_list("bulk", 10_000, 0.2, 1, 700),
         ],
         "guide": {
             "latency_ms": 50.0,

@@ -31,18 +31,21 @@ def test_targets_that_are_reached_and_missed() -> None:
     squared = find_target(found, "seconds", "puts n")
     assert (squared.reached, squared.measured) == (False, "2.00")
     assert find_target(found, "memory", "puts n").reached is True
-    assert find_target(found, "streamed").reached is True
+    assert find_target(found, "streamed get").reached is True
+    assert find_target(found, "streamed write").measured == (
+        "700 at most of 10,000 (700 of 1,000); it adds 1.00 MB"
+    )
 
 
 def test_a_stream_that_holds_ever_more_misses_its_target() -> None:
     measured = results()
     measured["lists"][-1]["held"] = 8_000
-    assert find_target(targets(measured), "streamed").reached is False
+    assert find_target(targets(measured), "streamed write").reached is False
 
 
 def test_what_was_not_measured_is_never_reached() -> None:
     found = targets(EMPTY)
-    assert len(found) == 13
+    assert len(found) == 14
     assert all(target.reached is None for target in found)
     assert all(target.measured.startswith("not measured: ") for target in found)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 HEADER = "pk,n:N,name,tags:SS\n"
 BROKEN_EVERY = 500
@@ -23,6 +23,16 @@ def is_broken(row: int) -> bool:
 def line(row: int) -> str:
     value = "broken" if is_broken(row) else str(row)
     return f'{key(row)},{value},"The name of, ""row"" {row}","[""a"",""b {row % 7}""]"\n'
+
+
+def item(row: int) -> dict[str, Any]:
+    """What is stored for a row."""
+    return {
+        "pk": key(row),
+        "n": row,
+        "name": f'The name of, "row" {row}',
+        "tags": {"a", f"b {row % 7}"},
+    }
 
 
 def write(path: Path, rows: range) -> None:

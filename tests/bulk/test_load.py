@@ -427,6 +427,66 @@ async def test_memory_holds_no_more_rows_than_it_must(
     assert len(table(wire)) == 3000
 
 
+async def test_large_rejected_rows_are_put_down_as_they_come(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path
+) -> None:
+    """40 MB of rows that are too large, behind one that is stuck for a moment."""
+    large = "x" * 410_000
+    lines = [json.dumps({"pk": f"key {n}", "text": large}) for n in range(100)]
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"pk": "first"}\n' + "\n".join(lines))
+    wire.script([Fault.late_answer(0.2)], operation="BatchWriteItem")
+    report = await load(db, file, "things", checkpoint=True)
+    assert (report.written, report.rejected) == (1, 100)
+    letters = tmp_path / "a.rejected.jsonl"
+    assert letters.read_text().splitlines() == lines
+    assert [each["row"] for each in reasons(letters)] == list(range(2, 102))
+
+
+async def test_what_a_kill_left_behind_the_checkpoint_is_cut_off(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path
+) -> None:
+    """As if it had come between the dead letters and the checkpoint that counts them."""
+    file = csv(tmp_path / "a.csv", range(6000), lambda n: n if n % 100 else "x")
+
+    def stop(live: LoadReport) -> None:
+        if live.rejected > 10 and not tasks[0].cancelling():
+            tasks[0].cancel()
+
+    tasks = [asyncio.create_task(load(db, file, "things", checkpoint=True, on_progress=stop))]
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    letters = tmp_path / "a.rejected.csv"
+    kept = letters.read_bytes()
+    with letters.open("ab") as more:
+        more.write(b"key 1,half a ro")
+    with letters.with_name(f"{letters.name}.reasons.jsonl").open("ab") as more:
+        more.write(b'{"row": 9999}\n')
+    report = await load(db, file, "things")
+    assert report.rejected == 60
+    assert letters.read_bytes().startswith(kept)
+    assert letters.read_bytes().count(b",x\n") == 60 == len(reasons(letters))
+
+
+@pytest.mark.parametrize("how", ["cut", "gone"])
+async def test_dead_letters_that_a_checkpoint_needs(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path, how: str
+) -> None:
+    file = tmp_path / "a.csv.gz"
+    rows = "".join(f"key {n},{'x' if n < 5 else n * 7919}\n" for n in range(3000))
+    file.write_bytes(gzip.compress(f"pk,n:N\n{rows}".encode())[:-2000])
+    with pytest.raises(SourceError):
+        await load(db, file, "things", checkpoint=True)
+    letters = tmp_path / "a.rejected.csv"
+    if how == "cut":
+        letters.write_bytes(letters.read_bytes()[:-1])
+    else:
+        letters.unlink()
+    with pytest.raises(DeadLetterError, match="has been changed" if how == "cut" else "is gone"):
+        await load(db, file, "things")
+    assert (tmp_path / "a.csv.gz.checkpoint").exists()
+
+
 async def test_a_directory_without_permission(
     db: DynamoDB, wire: FakeWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -343,7 +343,7 @@ def alone() -> Any:
 
     functions = (
         "int_text float_text decimal_text canonical_read native decimal strict encode_item "
-        "encode_key encode_values decode_item resume"
+        "encode_key encode_values decode_item not_asked resume"
     )
     return aiobatch_native.Codec(
         {"Decimal": Decimal, **dict.fromkeys(functions.split(), nobody)},
@@ -378,6 +378,10 @@ def test_common_items_never_reach_python(shape: str, mode: Numbers) -> None:
     wanted = PYTHON.read_answer(body, ("pk", "sk"), mode)
     assert exactly(list(found)) == exactly(list(wanted.items))
     assert (left, capacity) == ([], [])
+    # One of several tables, which have marks before their identities.
+    marked, _, _ = codec.read_answer(body, lambda _table: (b"7:", ("sk", "pk")), mode)
+    wanted = PYTHON.read_answer(body, ("pk", "sk"), mode)
+    assert exactly(list(marked)) == exactly([(b"7:" + key, item) for key, item in wanted.items])
 
 
 def test_what_is_no_error_of_the_codec_goes_up() -> None:

@@ -72,6 +72,35 @@ async def test_a_projection_gives_the_model_what_was_asked_for(
     assert [list(keys) for keys in read["Items"]] == [["n"]]
 
 
+async def test_loaders_and_streams_take_models(
+    db: DynamoDB, table: TableFactory, sent: SentLog
+) -> None:
+    name, keys = await table(), [key_of(item) for item in users(130)]
+    await db.batch_write_item([*users(130), {"pk": "odd", "n": "secret"}], name)
+    sent.clear()
+    for model in MODELS:
+        loader = db.loader(name, model=model)
+        assert await loader.load_many([*keys, {"pk": "nobody"}]) == [
+            *(model(**item) for item in users(130)),
+            None,
+        ]
+        async with db.iter_get(keys, name, model=model) as items:
+            found = [one async for one in items]
+        assert sorted(found, key=lambda one: str(one.pk)) == [model(**item) for item in users(130)]
+    good, odd = await db.loader(name, model=PydanticUser).load_many(
+        [keys[0], {"pk": "odd"}], return_exceptions=True
+    )
+    assert good == PydanticUser(pk="user#0000", n=0)
+    assert isinstance(odd, ModelMismatch)
+    assert odd.response["Items"] == [{"pk": "odd", "n": "secret"}]
+    async with db.iter_get([{"pk": "odd"}], name, model=PydanticUser) as stream:
+        with pytest.raises(ModelMismatch) as caught:
+            await anext(stream)
+    assert caught.value.response["Items"] == [{"pk": "odd", "n": "secret"}]
+    assert (stream.report.accepted, stream.report.processed) == (1, 1)
+    assert set(sent.operations) == {"BatchGetItem"}
+
+
 async def test_a_refused_item_loses_nothing(
     db: DynamoDB, table: TableFactory, sent: SentLog
 ) -> None:
@@ -146,4 +175,8 @@ async def test_a_model_that_cannot_be_one_is_refused_at_once(db: DynamoDB, sent:
         await db.batch_get({"users": {"keys": [], "model": wrong}})
     with pytest.raises(TypeError, match="model must be"):
         db.query("users", "pk = :k", expression_attribute_values={":k": "a"}, model=wrong)
+    with pytest.raises(TypeError, match="model must be"):
+        db.loader("users", model=wrong)
+    with pytest.raises(TypeError, match="model must be"):
+        db.iter_get([], "users", model=wrong)
     assert not sent

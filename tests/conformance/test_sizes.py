@@ -75,6 +75,25 @@ async def test_the_budget_is_not_spent_on_answers_cut_by_size(
     assert answer["Items"] == items
 
 
+@pytest.mark.takes_no_retries
+async def test_nor_where_a_projection_leaves_little_of_them(
+    backend: Backend, db: DynamoDB, table: TableFactory
+) -> None:
+    """The size of the answer does not tell: the capacity consumed does."""
+    if Quirk.READ_CAPACITY_UNTOLD in backend.quirks and Quirk.READS_NEVER_CUT not in backend.quirks:
+        pytest.skip(Quirk.READ_CAPACITY_UNTOLD.value)
+    name, items = await table(), large(48)
+    await db.batch_write_item(items, name)
+    answer = await db.batch_get_item(
+        [{"pk": item["pk"]} for item in items],
+        name,
+        projection_expression="pk",
+        retry=Retry(max_retries=0),
+    )
+    assert answer["Items"] == [{"pk": item["pk"]} for item in items]
+    assert "ConsumedCapacity" not in answer
+
+
 async def test_25_large_items_are_split_under_16_mb(
     connect: Connect, table: TableFactory, sent: SentLog
 ) -> None:

@@ -5,11 +5,13 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]
 import pytest
-from aiobotocore.session import AioSession
+from boto3.dynamodb.types import TypeSerializer  # type: ignore[import-untyped]
 
 import aiobatch
 from aiobatch import DynamoDB
@@ -45,38 +47,46 @@ def environment(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
 
 
 @pytest.fixture(scope="session")
-def shared_session(_isolated_environment: None) -> AioSession:
-    return AioSession()
+def raw(moto_url: str) -> Any:
+    """A client of boto3's, to make tables with: making it takes longer than each test."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=moto_url,
+        region_name=REGION,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
 
 
 @pytest.fixture
-async def users(environment: dict[str, str], shared_session: AioSession) -> AsyncIterator[str]:
+def users(environment: dict[str, str], raw: Any) -> Iterator[str]:
     """The table `users`, with the keys `pk` and `sk`, and three users in it; and `orders`."""
-    async with shared_session.create_client("dynamodb") as raw:
-        await raw.create_table(
-            TableName="users",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        await raw.create_table(
-            TableName="orders",
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        async with DynamoDB() as db:
-            await db.batch_write_item(list(map(user, range(1, 4))), "users")
-            await db.batch_write_item([{"id": 7}, {"id": 8}], "orders")
-        yield "users"
-        await raw.delete_table(TableName="users")
-        await raw.delete_table(TableName="orders")
+    raw.create_table(
+        TableName="users",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    raw.create_table(
+        TableName="orders",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    serialize = TypeSerializer().serialize
+    for item in map(user, range(1, 4)):
+        raw.put_item(TableName="users", Item={name: serialize(item[name]) for name in item})
+    for number in ("7", "8"):
+        raw.put_item(TableName="orders", Item={"id": {"N": number}})
+    yield "users"
+    raw.delete_table(TableName="users")
+    raw.delete_table(TableName="orders")
 
 
 def user(number: int) -> dict[str, Any]:
@@ -114,11 +124,16 @@ async def prepared(users: str, moto_url: str) -> AsyncIterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def run(prepared: dict[str, Any], moto_url: str) -> Run:
+def run(
+    prepared: dict[str, Any], moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """Runs a fragment with the prepared names, and what it defines stays for the next one.
 
     Tests that it defines are called as pytest would call them, with fixtures by name.
     """
+
+    # Files that fragments write are gone after the test.
+    monkeypatch.chdir(tmp_path)
 
     async def run_block(block: Block) -> None:
         # As if the block stood alone in its file, so that a traceback points to the page.

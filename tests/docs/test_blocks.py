@@ -1,5 +1,6 @@
 """Every block of the documentation runs."""
 
+import json
 import os
 import re
 import subprocess
@@ -27,7 +28,10 @@ async def test_a_fragment_runs(group: list[Block], run: Run) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.block.place)
-def test_a_program_runs(program: Program, environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_program_runs(
+    program: Program, environment: dict[str, str], users: str, tmp_path: Path
+) -> None:
+    """As a process, with AWS settings that lead to moto, and the tables of the fragments."""
     (tmp_path / "program.py").write_text(program.block.code)
     ran = subprocess.run(
         [sys.executable, "program.py"],
@@ -91,5 +95,7 @@ def test_every_page_has_been_looked_at() -> None:
 def test_code_of_ours_is_marked_as_python(path: Path) -> None:
     """So that none gets around its test by being unmarked."""
     for block in fenced(path):
-        assert block.language in ("python", "sh", "text", "toml", "ini"), block.place
+        assert block.language in ("python", "sh", "text", "toml", "ini", "json"), block.place
+        if block.language == "json":
+            assert json.loads(block.code), block.place
         assert block.note in ("", "continues", "output"), f"{block.place}: {block.note}"

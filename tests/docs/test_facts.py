@@ -84,7 +84,9 @@ def test_the_figures_of_the_demo_have_their_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda path: path.relative_to(ROOT).as_posix()
+    "path",
+    [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_links_inside_the_repository_lead_somewhere(path: Path) -> None:
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)

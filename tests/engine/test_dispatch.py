@@ -1,10 +1,12 @@
 """The dispatcher over a fake DynamoDB, on virtual time: each rule of retries in one test."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
-from aiobatch import Retry
+from aiobatch import DynamoDB, Retry
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
@@ -267,3 +269,48 @@ async def test_a_key_is_never_in_flight_twice(wire: FakeWire) -> None:
         assert body is not None
         assert all(body.count(key) <= 1 for key in keys_of(500))
     assert counts(call) == {State.PROCESSED: 500}
+
+
+async def test_a_call_that_is_over_is_gone_without_the_garbage_collector(wire: FakeWire) -> None:
+    wire.script([Fault.partial(0.5)], operation=BATCH)
+    gc.collect()
+    gc.disable()
+    try:
+        call = put_call("users", 60)
+        gone = weakref.ref(call)
+        await run(wire, call)
+        assert counts(call) == {State.PROCESSED: 60}
+        del call
+        # Else all that a call has read would stay until the collector comes by.
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_small_answer_to_a_projection_may_have_been_cut_by_size() -> None:
+    """16 MB were read for it: leftovers go again at once, at no cost."""
+    wire = FakeWire({"users": ("pk",)})
+    wire.put("users", [{"pk": f"{n:03}", "v": "x" * 399_000} for n in range(100)])
+    async with DynamoDB(wire=wire, retry=Retry(max_retries=0)) as db:
+        began = asyncio.get_running_loop().time()
+        answer = await db.batch_get_item(
+            [{"pk": f"{n:03}"} for n in range(100)], "users", projection_expression="pk"
+        )
+        assert asyncio.get_running_loop().time() == pytest.approx(began, abs=0.001)
+    assert answer["Count"] == 100
+    assert answer["UnprocessedKeys"] == []
+    assert "ConsumedCapacity" not in answer
+    assert answer["Metrics"]["throttled"] == 0
+    # 42 fit into 16 MB.
+    assert [request.entries for request in wire.requests] == [100, 42, 16]
+
+
+async def test_a_small_answer_to_a_projection_that_read_little_was_not_cut() -> None:
+    wire = FakeWire({"users": ("pk",)})
+    wire.put("users", [{"pk": f"{n:03}", "v": "x" * 3_000} for n in range(100)])
+    wire.script([Fault.partial(0.5)])
+    async with DynamoDB(wire=wire, retry=Retry(max_retries=0)) as db:
+        answer = await db.batch_get_item(
+            [{"pk": f"{n:03}"} for n in range(100)], "users", projection_expression="pk"
+        )
+    assert len(answer["UnprocessedKeys"]) == 50

@@ -9,9 +9,9 @@ from aiobatch.engine.ledger import Ledger, State
 
 def test_an_entry_ends_once() -> None:
     ledger = Ledger(1, writes=True)
-    ledger.processed(0)
+    ledger.ended([0], State.PROCESSED)
     with pytest.raises(RuntimeError, match="ended twice"):
-        ledger.missing(0)
+        ledger.ended(range(1), State.MISSING)
 
 
 def test_a_read_without_an_answer_is_unprocessed() -> None:
@@ -56,7 +56,7 @@ def test_a_later_success_ends_the_doubt() -> None:
     ledger = Ledger(1, writes=True)
     ledger.depart([0])
     ledger.returned([0], doubtful=True)
-    ledger.processed(0)
+    ledger.ended([0], State.PROCESSED)
     assert ledger.state(0) is State.PROCESSED
 
 
@@ -96,14 +96,35 @@ class LedgerMachine(RuleBasedStateMachine):
             self.doubtful |= entries
 
     @precondition(lambda self: bool(self.flying))
-    @rule(data=st.data(), how=st.sampled_from(["processed", "missing", "rejected"]))
-    def end(self, data: st.DataObject, how: str) -> None:
+    @rule(data=st.data())
+    def reject(self, data: st.DataObject) -> None:
         entry = data.draw(st.sampled_from(sorted(self.flying)))
-        if how == "rejected":
-            self.ledger.rejected(entry, "ValidationException", "no")
-        else:
-            getattr(self.ledger, how)(entry)
-        self._end(entry, State[how.upper()])
+        self.ledger.rejected(entry, "ValidationException", "no")
+        self._end(entry, State.REJECTED)
+
+    @precondition(lambda self: bool(self.flying))
+    @rule(data=st.data(), state=st.sampled_from([State.PROCESSED, State.MISSING]))
+    def end(self, data: st.DataObject, state: State) -> None:
+        entries = data.draw(st.lists(st.sampled_from(sorted(self.flying)), unique=True))
+        self.ledger.ended(entries, state)
+        for entry in entries:
+            self._end(entry, state)
+
+    @rule(
+        start=st.integers(0, 11),
+        step=st.integers(1, 4),
+        state=st.sampled_from([State.PROCESSED, State.MISSING]),
+    )
+    def leave_and_end_in_a_range(self, start: int, step: int, state: State) -> None:
+        entries = range(start, len(self.ledger), step)
+        if not self.pending.issuperset(entries) or self.flying.intersection(entries):
+            return
+        self.ledger.depart(entries)
+        assert all(map(self.ledger.is_in_flight, entries))
+        self.ledger.ended(entries, state)
+        assert not any(map(self.ledger.is_in_flight, entries))
+        for entry in entries:
+            self._end(entry, state)
 
     @rule()
     def close(self) -> None:
@@ -117,6 +138,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if not hasattr(self, "ledger"):
             return
         assert sum(self.ledger.counts().values()) == len(self.ledger)
+        states = list(self.ledger.states())
+        assert states == [self.ledger.state(entry) for entry in range(len(self.ledger))]
+        assert all(self.ledger.are_all(state) == ({*states} <= {state}) for state in State)
         for entry in range(len(self.ledger)):
             assert self.ledger.state(entry) is self.ended.get(entry, State.PENDING)
             assert self.ledger.is_pending(entry) == (entry in self.pending)

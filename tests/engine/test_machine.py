@@ -5,6 +5,7 @@ left behind when all are over.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Coroutine
 from contextvars import ContextVar
@@ -13,11 +14,13 @@ from typing import Any
 
 import looptime
 import orjson
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aiobatch import BatchError, ClientClosed, DynamoDB, Retry, codec, limits
+from aiobatch import BatchError, ClientClosed, DynamoDB, Retry, codec, intake, limits
+from aiobatch.engine import dispatch
 from aiobatch.errors import ServiceError, WireError
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
@@ -170,6 +173,10 @@ class EngineMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # Slices of real time make other turns of the loop on a busy machine, and so other examples.
+        self.patches = pytest.MonkeyPatch()
+        for module in (dispatch, intake):
+            self.patches.setattr(module, "LOOP_SLICE", math.inf)
         self.loop = looptime.patch_event_loop(asyncio.SelectorEventLoop(), noop_cycles=0)
         self.callers: list[Caller] = []
         self.failures: list[dict[str, Any]] = []
@@ -307,6 +314,7 @@ class EngineMachine(RuleBasedStateMachine):
                 self._end()
         finally:
             self.loop.close()
+            self.patches.undo()
 
     def _end(self) -> None:
         self.wire.clear()

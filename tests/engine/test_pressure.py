@@ -1,6 +1,7 @@
 """Slots, pace and unit budgets; how much a throttled table is asked for, on virtual time."""
 
 import asyncio
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from aiobatch import DynamoDB, Retry
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
-from aiobatch.engine.pressure import Governor, Pace, Slots, UnitBudget
+from aiobatch.engine.pressure import Governor, Pace, Slots, UnitBudget, _Peak
 from aiobatch.testing import FakeWire, Fault
-from benchmarks.throttled import LEAST_GOODPUT, MOST_REQUESTS, throttled
+from benchmarks.throttled import LEAST_GOODPUT, MOST_REQUESTS, STRAYS, throttled
 from tests.engine.calls import delete_call, get_call
 
 LATENCY = 0.005
@@ -86,6 +87,93 @@ def test_a_pause_is_no_success() -> None:
     assert before is not None
     assert pace.rate is not None
     assert pace.rate <= before * 1.2 + 10
+
+
+def paced(rate: float, now: float) -> Pace:
+    """A pace of about this rate, with some seconds of success behind it."""
+    pace = Pace()
+    pace.spend(25, now - 10.0)
+    pace.throttled(now - 10.0, sent_at=now - 10.0)
+    pace._rate = pace._refused_rate = rate
+    seconds = 0.0
+    while seconds < 2.0:
+        pace.spend(25, now - 2.0 + seconds)
+        pace.passed(25, now - 2.0 + seconds, now - 2.0 + seconds, whole=True)
+        pace._rate = rate
+        seconds += 25 / rate
+    return pace
+
+
+@given(st.floats(400.0, 20_000.0), st.floats(0.0, 0.15), st.randoms(use_true_random=False))
+def test_strays_lower_no_rate(rate: float, share: float, random: Random) -> None:
+    now = 1000.0
+    pace = paced(rate, now)
+    refused = 0
+    for count in range(1, 400):
+        before = pace.rate
+        assert before is not None
+        now += 25 / before
+        pace.spend(25, now)
+        if refused < share * count and random.random() < 0.5:
+            refused += 1
+            pace.throttled(now + 0.005, sent_at=now)
+            assert pace.rate == before
+        else:
+            pace.passed(25, now + 0.005, now, whole=True)
+    assert pace.rate is not None
+    assert pace.rate >= rate
+
+
+def test_a_refusal_among_partial_answers_is_no_stray() -> None:
+    pace = paced(1000.0, 100.0)
+    pace.spend(25, 100.0)
+    pace.passed(20, 100.005, 100.0, whole=False)
+    before = pace.rate
+    pace.throttled(100.01, sent_at=100.006)
+    assert before is not None
+    assert pace.rate is not None
+    assert pace.rate <= Pace.KEPT * before + 1e-9
+
+
+def test_many_refusals_are_no_strays() -> None:
+    pace = paced(1000.0, 100.0)
+    for n in range(40):
+        pace.spend(25, 100.0 + n / 1000)
+        pace.throttled(100.005 + n / 1000, sent_at=100.0 + n / 1000)
+    assert pace.rate is not None
+    assert pace.rate <= Pace.KEPT * 1000.0
+
+
+def test_under_strays_the_rate_stays_near_what_goes_through() -> None:
+    """Where a table lets 1,000 a second through, one by one, whatever it is asked for."""
+    now, pace, credit = 100.0, paced(1000.0, 100.0), 0.0
+    refused = 0
+    for _ in range(30_000):
+        assert pace.rate is not None
+        seconds = 1 / pace.rate
+        now += seconds
+        credit = min(credit + 1000.0 * seconds, 100.0)
+        pace.spend(1, now)
+        if credit >= 1.0 - 1e-9:
+            credit -= 1.0
+            pace.passed(1, now, now, whole=True)
+        else:
+            refused += 1
+            pace.throttled(now, sent_at=now)
+        assert pace.rate <= 1.5 * 1000.0
+    assert refused <= 0.2 * 30_000
+    assert 30_000 - refused >= LEAST_GOODPUT * 1000.0 * (now - 100.0)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 8.0), st.floats(0.0, 100.0)), min_size=1, max_size=50))
+def test_a_peak_is_that_of_the_last_seconds(seen: list[tuple[float, float]]) -> None:
+    peak, now, values = _Peak(5.0), 1000.0, []
+    for pause, value in seen:
+        now += pause
+        values.append((now, value))
+        peak.see(value, now)
+        assert peak.value >= max(one for at, one in values if at > now - 5.0)
+        assert peak.value <= max(one for at, one in values if at >= now - 15.0 - 1e-6)
 
 
 # ---------------------------------------------------------------------- unit budgets
@@ -197,6 +285,43 @@ async def test_a_throttled_table_is_neither_starved_nor_hammered(
     run = await throttled(rate, seconds, burst=burst)
     assert run.goodput >= LEAST_GOODPUT
     assert run.requests_by_least <= MOST_REQUESTS
+
+
+@pytest.mark.looptime(noop_cycles=0)
+@pytest.mark.parametrize("strays", STRAYS)
+@pytest.mark.parametrize(("rate", "seconds"), [(500, 30.0), (2_000, 10.0)])
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_refusals_that_have_nothing_to_do_with_the_rate_cost_little(
+    strays: float, rate: int, seconds: float, seed: int
+) -> None:
+    run = await throttled(rate, seconds, strays=strays, seed=seed)
+    assert run.goodput >= STRAYS[strays]
+    assert run.requests_by_least <= MOST_REQUESTS
+
+
+@pytest.mark.looptime(noop_cycles=0)
+@pytest.mark.parametrize("strays", [0.0, 0.05])
+async def test_single_items_find_the_pace_without_partial_answers(strays: float) -> None:
+    """Each is done or refused: strays and a rate that is too high look alike, one by one."""
+    rate, seconds = 200.0, 20.0
+    wire = FakeWire({"users": ("pk",)})
+    wire.always(Fault.latency(LATENCY))
+    wire.limit("users", write=rate)
+    if strays:
+        wire.randomly({Fault.throttle(): strays}, seed=3)
+    retry = Retry(max_retries=1_000, base_delay=0.05, max_delay=1.0)
+
+    async def work(worker: int) -> None:
+        for number in range(10**6):
+            await db.delete({"pk": f"{worker}-{number}"}, "users")
+
+    async with DynamoDB(wire=wire, retry=retry) as db:
+        work_of_all = asyncio.gather(*[work(worker) for worker in range(32)])
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work_of_all, seconds)
+    taken = wire.taken("users", "write")
+    assert taken >= LEAST_GOODPUT * rate * seconds
+    assert len(wire.requests) <= 1.3 * taken
 
 
 @pytest.mark.looptime(noop_cycles=0)

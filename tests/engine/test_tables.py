@@ -1,7 +1,7 @@
 """Several tables in one call: full requests, and a pace for each table, on virtual time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -61,6 +61,10 @@ def plan_of(counts: list[int], sizes: list[int], max_entries: int, max_bytes: in
     return TablesPlan(plans, table_of, max_entries=max_entries, max_bytes=max_bytes)
 
 
+def cut(plan: TablesPlan, allowed: Callable[[int], int] = lambda _: 25) -> dict[int, list[int]]:
+    return {table: list(entries) for table, entries in plan.cut(allowed).items()}
+
+
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(1, 12))
 def test_requests_are_filled_over_tables(counts: list[int], max_entries: int) -> None:
     plan = plan_of(counts, [1] * sum(counts), max_entries, 1_000_000)
@@ -74,9 +78,9 @@ def test_requests_are_filled_over_tables(counts: list[int], max_entries: int) ->
 
 def test_a_table_that_may_not_leave_is_left_out() -> None:
     plan = plan_of([3, 3, 3], [1] * 9, 25, 1000)
-    assert plan.cut(lambda table: 0 if table == 1 else 25) == {0: [0, 1, 2], 2: [6, 7, 8]}
-    assert plan.cut(lambda table: 0 if table == 1 else 25) == {}
-    assert plan.cut(lambda _: 2) == {1: [3, 4]}
+    assert cut(plan, lambda table: 0 if table == 1 else 25) == {0: [0, 1, 2], 2: [6, 7, 8]}
+    assert cut(plan, lambda table: 0 if table == 1 else 25) == {}
+    assert cut(plan, lambda _: 2) == {1: [3, 4]}
 
 
 def test_a_table_set_apart_shares_no_request() -> None:
@@ -84,7 +88,7 @@ def test_a_table_set_apart_shares_no_request() -> None:
     plan.apart.add(1)
     requests = []
     while plan:
-        requests.append(plan.cut(lambda _: 25))
+        requests.append(cut(plan))
     assert sorted(map(sorted, requests)) == [[0, 2], [1]]
 
 
@@ -92,10 +96,10 @@ def test_what_a_refused_request_of_two_tables_is_split_into() -> None:
     plan = plan_of([2, 3], [1] * 5, 25, 1000)
     [*entries] = [entry for part in plan.cut(lambda _: 25).values() for entry in part]
     plan.split(entries)
-    by_table = [plan.cut(lambda _: 25), plan.cut(lambda _: 25)]
+    by_table = [cut(plan), cut(plan)]
     assert sorted(map(sorted, by_table)) == [[0], [1]]
     plan.split([2, 3, 4])
-    assert [plan.cut(lambda _: 25), plan.cut(lambda _: 25)] == [{1: [2]}, {1: [3, 4]}]
+    assert [cut(plan), cut(plan)] == [{1: [2]}, {1: [3, 4]}]
 
 
 class TablesPlanMachine(RuleBasedStateMachine):
@@ -258,13 +262,14 @@ async def test_a_throttled_table_slows_no_other(wire: FakeWire) -> None:
     loop = asyncio.get_running_loop()
     done: dict[str, float] = {}
     call = delete_call({"users": 1_000, "orders": 1_000}, Retry.patient())
-    deletes = call.ledger.processed
+    ended = call.ledger.ended
 
-    def processed(entry: int) -> None:
-        done["users" if entry < 1_000 else "orders"] = loop.time()
-        deletes(entry)
+    def end(entries: Sequence[int], state: State) -> None:
+        for entry in entries:
+            done["users" if entry < 1_000 else "orders"] = loop.time()
+        ended(entries, state)
 
-    call.ledger.processed = processed  # type: ignore[method-assign]
+    call.ledger.ended = end  # type: ignore[method-assign]
     began = loop.time()
     await dispatcher.run(call)
     assert counts(call) == {State.PROCESSED: 2_000}

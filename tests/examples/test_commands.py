@@ -29,6 +29,7 @@ LAST_LINES = {
     "delete_items": "Deleted 3 users",
     "extra_retries": "With a policy: 60 users, 0 keys left after 4 requests",
     "leftovers_by_hand": "Read 50 users",
+    "load_file": "sensor#7,1000,broken",
     "many_keys": "Got 150 items in 2 requests",
     "native_numbers": "order#3: quantity 2 is of type int",
     "projection": "Attributes: email, first_name, id, last_name",

@@ -16,6 +16,7 @@ from examples import (
     cleanup_sessions,
     csv_import,
     delete_items,
+    load_file,
     put_items,
     save_if_new,
 )
@@ -87,6 +88,14 @@ class TestCsvImport:
         assert [item["id"] for item in response["UnprocessedItems"]] == ["59"]
         assert {item["id"] for item in (await held(name)).values()} == {str(n) for n in range(59)}
         assert capsys.readouterr().out == ("Imported 59 products\nWarning: 1 products failed\n")
+
+
+async def test_load_file(db: DynamoDB, seeded: Seeded, held: Held, capsys: Printed) -> None:
+    name = await seeded([])
+    report = await load_file.main(db, name)
+    assert (report.written, report.rejected) == (1999, 1)
+    assert len(await held(name)) == 1999
+    assert capsys.readouterr().out.startswith("1999 rows written, 1 rejected:\npk,sk,degrees:N\n")
 
 
 class TestCleanupSessions:

@@ -2,9 +2,10 @@
 
 import asyncio
 import builtins
+import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from aiobatch import BatchError, Delete, DynamoDB, Put, TableNotFound
+from aiobatch import AiobatchError, BatchError, Delete, DynamoDB, Put, TableNotFound
 from aiobatch.integrations.otel import OpenTelemetryHook
 from aiobatch.testing import FakeWire, Fault
+from aiobatch.wire.protocol import Request
 
 pytestmark = pytest.mark.looptime
 
@@ -69,6 +71,18 @@ def telemetry() -> Iterator[Telemetry]:
     telemetry.close()
 
 
+class Tracing(FakeWire):
+    """A wire with an instrumented HTTP client: each exchange is a span."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        super().__init__(TABLES)
+        self._tracer = telemetry.tracer_provider.get_tracer("http")
+
+    async def send(self, request: Request) -> bytes:
+        with self._tracer.start_as_current_span("POST"):
+            return await super().send(request)
+
+
 @pytest.fixture
 def wire() -> FakeWire:
     return FakeWire(TABLES)
@@ -88,6 +102,63 @@ def plain(span: ReadableSpan) -> dict[str, Any]:
         for name, value in (span.attributes or {}).items()
         if not name.startswith("aiobatch.")
     }
+
+
+Calls = dict[str, Callable[[DynamoDB], Awaitable[object]]]
+CALLS: Calls = {
+    "one request": lambda db: db.batch_write_item(items(5), "users"),
+    "many requests": lambda db: db.batch_write_item(items(60), "users"),
+    "a single item": lambda db: db.get({"pk": "a"}, "users"),
+    "a load": lambda db: db.loader("users").load({"pk": "a"}),
+    "a stream": lambda db: db.bulk_write(items(60), "users"),
+}
+
+
+@pytest.mark.parametrize("fault", [None, Fault.reset_after(), Fault.access_denied()])
+@pytest.mark.parametrize("requests", [False, True])
+@pytest.mark.parametrize("call", CALLS)
+async def test_what_is_done_for_a_call_stands_below_it(
+    call: str, requests: bool, fault: Fault | None, telemetry: Telemetry
+) -> None:
+    wire = Tracing(telemetry)
+    if fault is not None:
+        wire.script([fault])
+    tracer = telemetry.tracer_provider.get_tracer("test")
+    async with client(wire, telemetry.hook(request_spans=requests)) as db:
+        with tracer.start_as_current_span("handler") as handler:
+            with contextlib.suppress(AiobatchError):
+                await CALLS[call](db)
+            assert trace.get_current_span() is handler
+    by_id = {span.context.span_id: span for span in telemetry.spans if span.context is not None}
+
+    def above(span: ReadableSpan) -> ReadableSpan:
+        assert span.parent is not None
+        return by_id[span.parent.span_id]
+
+    exchanges = [span for span in telemetry.spans if span.name == "POST"]
+    assert len(exchanges) == len(wire.requests) > 0
+    for exchange in exchanges:
+        below = above(exchange)
+        if requests:
+            assert below.kind is SpanKind.CLIENT
+            below = above(below)
+        assert below.name.endswith(" users")
+        assert above(below).name == "handler"
+
+
+async def test_a_call_that_is_cancelled_leaves_the_callers_span_as_it_was(
+    telemetry: Telemetry,
+) -> None:
+    wire = Tracing(telemetry)
+    wire.always(Fault.silence())
+    tracer = telemetry.tracer_provider.get_tracer("test")
+    async with client(wire, telemetry.hook(request_spans=True)) as db:
+        with tracer.start_as_current_span("handler") as handler:
+            for call in ("one request", "many requests", "a single item"):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await CALLS[call](db)
+                assert trace.get_current_span() is handler
 
 
 async def test_a_call_is_a_span_below_the_callers(wire: FakeWire, telemetry: Telemetry) -> None:

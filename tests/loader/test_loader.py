@@ -3,11 +3,15 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from random import Random
+from time import perf_counter
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from aiobatch import (
     AccessDenied,
@@ -16,10 +20,13 @@ from aiobatch import (
     DynamoDB,
     InvalidItem,
     Loader,
+    ModelMismatch,
     Retry,
     ServiceError,
     Throttled,
+    codec,
 )
+from aiobatch.loader import _shape_of
 from aiobatch.testing import Entry, FakeWire, Fault
 
 pytestmark = pytest.mark.looptime
@@ -124,6 +131,83 @@ async def test_loads_within_max_wait_make_one_batch(db: DynamoDB, wire: FakeWire
     assert loop.time() - began == pytest.approx(0.010)
 
 
+async def test_a_batch_that_waits_for_a_slot_is_joined(wire: FakeWire) -> None:
+    """Under load there is no slot for each turn of the loop: the batches become larger instead."""
+    wire.always(Fault.late_answer(1.0))
+    async with DynamoDB(wire=wire, max_concurrency=1) as db:
+        users = db.loader("users")
+
+        async def later(number: int) -> Any:
+            await asyncio.sleep(number * 0.01)
+            return await users.load(key(number))
+
+        loads = [asyncio.create_task(later(number)) for number in range(50)]
+        await asyncio.sleep(0.6)
+        # The second batch has not left: what it reads is what there is when it does.
+        wire.put("users", [{**key(7), "n": "new"}])
+        found = await asyncio.gather(*loads)
+    assert found == [{**key(7), "n": "new"} if at == 7 else item(at) for at in range(50)]
+    assert [request.entries for request in wire.requests] == [1, 49]
+
+
+async def test_a_full_batch_that_waits_is_not_joined(wire: FakeWire) -> None:
+    wire.always(Fault.latency(1.0))
+    async with DynamoDB(wire=wire, max_concurrency=1) as db:
+        users = db.loader("users", max_batch=20)
+        loads = [asyncio.create_task(users.load(key(0)))]
+        await asyncio.sleep(0.1)
+        for number in range(1, 51):
+            loads.append(asyncio.create_task(users.load(key(number))))
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*loads) == [item(number) for number in range(51)]
+    assert [request.entries for request in wire.requests] == [1, 20, 20, 10]
+
+
+async def test_a_batch_that_a_throttled_table_makes_wait_is_joined(wire: FakeWire) -> None:
+    wire.limit("users", read=20.0, burst=0.5)
+    async with DynamoDB(wire=wire, retry=Retry.patient()) as db:
+        users = db.loader("users")
+
+        async def later(number: int) -> Any:
+            await asyncio.sleep(number * 0.01)
+            return await users.load(key(number))
+
+        found = await asyncio.gather(*map(later, range(200)))
+        engine = await db._engine()
+        assert engine.governor("users", "read").pace.rate is not None
+        assert engine._slots._semaphore._value == engine.max_concurrency
+    assert found == [item(number) for number in range(200)]
+    # 200 loads at 200 different times.
+    assert users.stats.batches < 40
+
+
+@pytest.mark.parametrize("why", ["no slot", "throttled"])
+async def test_cancelled_while_it_waits_for_its_turn(wire: FakeWire, why: str) -> None:
+    async with DynamoDB(wire=wire, max_concurrency=1, key_names={"users": ("pk",)}) as db:
+        engine = await db._engine()
+        governor = engine.governor("users", "read")
+        if why == "throttled":
+            now = asyncio.get_running_loop().time()
+            governor.spend(10, now)
+            governor.pace.throttled(now + 0.01, sent_at=now)
+            governor.spend(1000, now)
+        else:
+            await engine._slots.acquire()
+        users = db.loader("users")
+        loads = [asyncio.create_task(users.load(key(number))) for number in range(3)]
+        await asyncio.sleep(0.5)
+        assert wire.requests == []
+        for load in loads:
+            load.cancel()
+        await asyncio.gather(*loads, return_exceptions=True)
+        await asyncio.sleep(0)
+        if why == "no slot":
+            engine._slots.release()
+        assert engine._slots._semaphore._value == 1
+        assert await users.load(key(7)) == item(7)
+    assert [request.entries for request in wire.requests] == [1]
+
+
 async def test_a_full_batch_does_not_wait(db: DynamoDB, wire: FakeWire) -> None:
     users = db.loader("users", max_wait=60.0, max_batch=5)
     began = asyncio.get_running_loop().time()
@@ -153,6 +237,28 @@ async def test_equal_keys_of_other_types_are_one() -> None:
     assert [request.entries for request in wire.requests] == [1]
 
 
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=5),
+        st.one_of(
+            st.text(min_size=1), st.integers(), st.binary(min_size=1), st.just('a":{"S":"b"}')
+        ),
+        min_size=1,
+        max_size=2,
+    )
+)
+def test_keys_of_one_shape_have_the_same_names_and_types(given: dict[str, Any]) -> None:
+    try:
+        identity = codec.encode_key(given, None, None)
+    except codec.Refusal:
+        assume(False)
+    schema = codec.KeySchema.from_key(given)
+    typed = orjson.loads(identity)
+    types = "".join(next(iter(typed[name])) for name in typed).encode()
+    assert _shape_of(identity, None) == (tuple(typed), types)
+    assert _shape_of(codec.encode_key(given, schema, None), schema) == (tuple(typed), types)
+
+
 @pytest.mark.parametrize("cached", [False, True])
 async def test_each_caller_gets_an_item_of_its_own(db: DynamoDB, cached: bool) -> None:
     users = db.loader("users", cache={} if cached else None)
@@ -163,6 +269,107 @@ async def test_each_caller_gets_an_item_of_its_own(db: DynamoDB, cached: bool) -
         one["tags"][0]["deep"].add("mine")
         one["n"] = -1
     assert await users.load(key(1)) == item(1)
+
+
+# --- models ---
+
+
+@dataclass
+class User:
+    """Refuses a number below 0, as a model does that checks."""
+
+    pk: str
+    n: int
+    tags: Any = None
+
+    def __post_init__(self) -> None:
+        if self.n < 0:
+            raise ValueError(f"secret {self.n}")
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_each_caller_gets_an_object_of_its_own(
+    db: DynamoDB, wire: FakeWire, cached: bool
+) -> None:
+    users = db.loader("users", model=User, cache={} if cached else None)
+    found = await asyncio.gather(*[users.load(key(1)) for _ in range(5)])
+    for one in found:
+        assert one == User(**item(1))
+        assert one is not None
+        one.tags[0]["deep"].add("mine")
+        one.n = -1
+    assert await users.load(key(1)) == User(**item(1))
+    assert await users.load_many([key(2), {"pk": "nobody"}, key(2)]) == [
+        User(**item(2)),
+        None,
+        User(**item(2)),
+    ]
+    if cached:
+        # What was remembered is no object, so loaders of several models may share a cache.
+        assert sum(request.entries for request in wire.requests) == 3
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_what_a_model_refuses_harms_its_caller_alone(
+    db: DynamoDB, wire: FakeWire, cached: bool
+) -> None:
+    wire.put("users", [{**key(1), "n": -1}])
+    users = db.loader("users", model=User, cache={} if cached else None)
+    found = await asyncio.gather(
+        *[users.load(key(number)) for number in (0, 1, 1, 2)], return_exceptions=True
+    )
+    assert [found[0], found[3]] == [User(**item(0)), User(**item(2))]
+    for refused in found[1:3]:
+        assert isinstance(refused, ModelMismatch)
+        assert (refused.model, refused.table_name) == ("User", "users")
+        assert isinstance(refused.errors[0], ValueError)
+        assert refused.response["Items"] == [{**key(1), "n": -1}]
+        assert refused.response["UnprocessedKeys"] == []
+        assert "secret" not in str(refused)
+        assert refused.__cause__ is refused.__context__ is None
+    assert found[1] is not found[2]
+    assert [request.entries for request in wire.requests] == [3]
+    assert (users.stats.found, users.stats.failed) == (3, 0)
+    # Where the answer comes from the cache, too.
+    with pytest.raises(ModelMismatch):
+        await users.load(key(1))
+
+
+async def test_load_many_names_the_place_that_a_model_refuses(db: DynamoDB, wire: FakeWire) -> None:
+    wire.put("users", [{**key(7), "n": -7}, {**key(8), "n": -8}])
+    users = db.loader("users", model=User)
+    with pytest.raises(ModelMismatch, match="the item of key 1 ") as caught:
+        await users.load_many([key(1), key(7), key(8), key(2)])
+    assert list(caught.value.errors) == [1]
+    found = await users.load_many([key(1), key(7), {"pk": ""}, key(2)], return_exceptions=True)
+    assert [found[0], found[3]] == [User(**item(1)), User(**item(2))]
+    assert isinstance(found[1], ModelMismatch)
+    assert isinstance(found[2], InvalidItem)
+
+
+async def test_a_model_holds_the_loop_no_longer_than_a_slice(db: DynamoDB, wire: FakeWire) -> None:
+    """Objects of many items are made with others' turns in between."""
+    made = turns = 0
+
+    def slow(item: dict[str, Any]) -> int:
+        nonlocal made
+        began = perf_counter()
+        while perf_counter() - began < 0.003:
+            pass
+        made += 1
+        return int(item["n"])
+
+    async def others() -> None:
+        nonlocal turns
+        while made < 20:
+            turns += made > 0
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    found = await db.loader("users", model=slow).load_many([key(number) for number in range(20)])
+    assert found == list(range(20))
+    await other
+    assert turns >= 19
 
 
 # --- cancellation ---
@@ -290,6 +497,8 @@ async def test_ten_thousand_random_cancellations(wire: FakeWire) -> None:
             assert not loader._unsent
             assert not loader._open
             assert not loader._under_way
+        engine = await db._engine()
+        assert engine._slots._semaphore._value == 8
     assert (cancelled, answered) == (10_000, 5_000)
     assert sum(loader.stats.cancelled for loader in loaders) > 2_000
     assert wire.in_flight == 0
@@ -331,10 +540,12 @@ async def test_keys_of_another_shape_harm_their_callers_alone(db: DynamoDB, wire
         assert "RejectedKeys" in refused.response or isinstance(refused.cause, ServiceError)
     # Once the names are known, it is refused before it joins anything.
     await users.load(key(1))
-    before = len(wire.requests)
-    with pytest.raises(InvalidItem):
-        await users.load({"id": "a"})
-    assert len(wire.requests) == before
+    wire.requests.clear()
+    for _ in range(3):
+        with pytest.raises(InvalidItem):
+            await users.load({"id": "a"})
+    # The names might have been old: they are asked for again.
+    assert [request.operation for request in wire.requests] == ["DescribeTable"]
 
 
 async def test_a_rejected_key_harms_its_callers_alone(db: DynamoDB, wire: FakeWire) -> None:
@@ -610,6 +821,7 @@ async def test_load_many_cancelled(db: DynamoDB, wire: FakeWire) -> None:
         ({"max_wait": float("nan")}, ValueError),
         ({"cache": True}, TypeError),
         ({"retry": 3}, TypeError),
+        ({"model": "User"}, TypeError),
         ({"projection_expression": "a,,b"}, ValueError),
     ],
 )

@@ -14,6 +14,7 @@ from aiobatch import (
     DynamoDB,
     InvalidItem,
     ItemStream,
+    ModelMismatch,
     Retry,
     Throttled,
 )
@@ -154,6 +155,71 @@ async def test_the_options_of_a_read_are_those_of_a_batch(db: DynamoDB, wire: Fa
     assert await collect(stream) == [{"n": 0}]
     body = orjson.loads(wire.requests[0].body or b"")
     assert body["RequestItems"]["things"]["ConsistentRead"] is True
+
+
+def checked(one: Item) -> int:
+    """A model that refuses every seventh item."""
+    if one["n"] % 7 == 0:
+        raise ValueError(f"secret {one['n']}")
+    return int(one["n"])
+
+
+async def test_a_model_makes_each_item(db: DynamoDB, wire: FakeWire) -> None:
+    missing: list[Item] = []
+    stream = db.iter_get(
+        [key(1), key(2), {"pk": "none"}, key(1)],
+        "things",
+        model=checked,
+        on_missing=missing.append,
+    )
+    async with stream as items:
+        assert sorted([one async for one in items]) == [1, 1, 2]
+    assert missing == [{"pk": "none"}]
+    assert_ended(stream.report)
+
+
+async def test_what_a_model_refuses_is_in_the_error_and_in_the_account(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    """Who goes on gets all the others; nothing is lost, and nothing is read again."""
+    found: list[int] = []
+    refused: list[ModelMismatch] = []
+    async with db.iter_get(keys(300), "things", model=checked) as items:
+        while True:
+            try:
+                found.append(await anext(items))
+            except ModelMismatch as error:
+                refused.append(error)
+            except StopAsyncIteration:
+                break
+            assert_adds_up(items.report)
+    assert sorted(found) == [number for number in range(300) if number % 7]
+    for mismatch in refused:
+        [(position, reason)] = mismatch.errors.items()
+        assert mismatch.response["Items"] == [item(position)]
+        assert isinstance(reason, ValueError)
+        assert "secret" not in str(mismatch)
+    assert sorted(next(iter(mismatch.errors)) for mismatch in refused) == list(range(0, 300, 7))
+    assert items.report.processed == 300
+    assert sizes(wire) == [100] * 3
+
+
+async def test_a_refused_item_that_ends_the_block_leaves_the_rest_in_the_account(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    found: list[Any] = []
+    stream: ItemStream[Any] = db.iter_get(
+        keys(300, start=1), "things", model=checked, max_pending=50
+    )
+    with pytest.raises(ModelMismatch) as caught:
+        await collect(stream, found)
+    report = stream.report
+    assert_ended(report)
+    assert report.processed == len(found) + 1
+    [own] = caught.value.response["Items"]
+    left = [int(one["pk"][4:]) for one in report.unprocessed_keys]
+    assert sorted([*found, own["n"], *left]) == list(range(1, report.accepted + 1))
+    assert caught.value.response["Count"] == report.processed
 
 
 async def test_several_tasks_share_the_items(db: DynamoDB, wire: FakeWire) -> None:
@@ -442,7 +508,7 @@ async def test_what_is_no_source(db: DynamoDB, given: Any, error: type[Exception
 
 async def test_settings_that_cannot_be_right(db: DynamoDB) -> None:
     with pytest.raises(ValueError, match="on_invalid"):
-        db.iter_get([], "things", on_invalid="ignore")  # type: ignore[arg-type]
+        db.iter_get([], "things", on_invalid="ignore")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="projection"):
         db.iter_get([], "things", projection_expression="a,,b")
 

@@ -1,4 +1,4 @@
-"""Users' code as a type checker sees it. Nothing here runs; `mypy --strict` reads it."""
+"""Users' code as type checkers see it. Nothing here runs; mypy and pyright read it, both strict."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_type
 
+import attrs
+import msgspec
 from botocore.config import Config
+from pydantic import BaseModel
 
 import aiobatch
 from aiobatch import (
@@ -50,6 +53,19 @@ from aiobatch.events import CallFinished, Event
 
 @dataclass
 class User:
+    pk: str
+
+
+class Person(BaseModel):
+    pk: str
+
+
+class Row(msgspec.Struct):
+    pk: str
+
+
+@attrs.define
+class Thing:
     pk: str
 
 
@@ -115,6 +131,7 @@ async def reading(db: DynamoDB, keys: Iterator[dict[str, str]], flag: bool) -> N
 
 
 async def writing(db: DynamoDB) -> None:
+    await db.batch_write_item([User("a"), Person(pk="b"), Row(pk="c"), Thing("d")], "users")
     written = await db.batch_write_item([{"pk": "a", "price": Decimal("1.5")}], "users")
     assert_type(written, BatchWriteResponse)
     assert_type(written["ProcessedCount"], int)
@@ -195,6 +212,26 @@ async def typed(db: DynamoDB, flag: bool) -> None:
     # As they stand in the annotations of users who have no models.
     answer: BatchGetResponse = await db.batch_get_item([], "users")
     assert_type(answer["Items"], list[dict[str, Any]])
+
+
+async def typed_by_each_kind_of_model(db: DynamoDB, keys: list[dict[str, str]]) -> None:
+    people = await db.batch_get_item(keys, "users", model=Person)
+    assert_type(people["Items"], list[Person])
+    assert_type(people["Items"][0].pk, str)
+    assert_type(people.get("RejectedKeys"), list[RejectedEntry] | None)
+    rows = await db.batch_get_item(keys, "users", model=Row, ordered=True)
+    assert_type(rows, OrderedBatchGetResponse[Row])
+    assert_type(rows["Items"], list[Row | None])
+    thing = await db.get({"pk": "a"}, "users", model=Thing)
+    assert_type(thing.get("Item"), Thing | None)
+    found = db.query("users", "a", expression_attribute_values={}, model=Person.model_validate)
+    assert_type([person async for person in found], list[Person])
+    # A model that is only known at run time, or is none.
+    model: type[Person] | None = Person if keys else None
+    if model is None:
+        assert_type(await db.get({"pk": "a"}, "users", model=model), ItemResponse)
+    else:
+        assert_type(await db.get({"pk": "a"}, "users", model=model), ItemResponse[Person])
 
 
 async def several_tables(db: DynamoDB) -> None:
@@ -283,6 +320,15 @@ async def loading(db: DynamoDB, flag: bool) -> None:
     users.clear()
     assert_type(users.stats, LoaderStats)
     assert_type(users.stats.batches, int)
+    typed = db.loader("users", model=User, cache={})
+    assert_type(typed, Loader[User])
+    assert_type(await typed.load({"pk": "a"}), User | None)
+    assert_type(await typed.load_many([{"pk": "a"}]), list[User | None])
+    assert_type(
+        await typed.load_many([{"pk": "a"}], return_exceptions=True),
+        list[User | BaseException | None],
+    )
+    assert_type(db.loader("users", model=shout), Loader[str])
 
 
 async def streaming(db: DynamoDB, keys: AsyncIterator[dict[str, str]]) -> None:
@@ -296,6 +342,11 @@ async def streaming(db: DynamoDB, keys: AsyncIterator[dict[str, str]]) -> None:
     assert_type(items.report.unprocessed_keys, list[Any])
     assert_type(items.report.metrics, Metrics)
     assert_type(items.report.invalid_keys, list[InvalidEntry])
+    async with db.iter_get(keys, "users", model=User) as found:
+        assert_type(found, ItemStream[User])
+        async for user in found:
+            assert_type(user, User)
+    assert_type(db.iter_get([User("a")], "users", model=shout), ItemStream[str])
     db.iter_get([User("a")], "users", on_invalid="collect", max_pending=500, retry=Retry())
 
     async with db.batch_writer("users", max_wait=1) as writer:

@@ -64,7 +64,8 @@ async def querying(db: DynamoDB) -> None:
 
 
 async def loading(db: DynamoDB) -> None:
-    db.loader("users", cache=True)  # type: ignore[arg-type]
+    db.loader("users", cache=True)  # type: ignore[call-overload]
+    db.loader("users", model="User")  # type: ignore[call-overload]
     loaded = await db.loader("users").load({"pk": "a"})
     # It may be None.
     loaded["pk"]  # type: ignore[index]
@@ -73,14 +74,33 @@ async def loading(db: DynamoDB) -> None:
 
 
 async def streaming(db: DynamoDB) -> None:
-    async for _ in db.iter_get(None, "users"):  # type: ignore[arg-type]
+    async for _ in db.iter_get(None, "users"):  # type: ignore[call-overload]
         pass
     with db.batch_writer("users"):  # type: ignore[attr-defined]
         pass
-    db.iter_get([], "users", on_invalid="skip")  # type: ignore[arg-type]
+    db.iter_get([], "users", on_invalid="skip")  # type: ignore[call-overload]
+    db.iter_get([], "users", model=7)  # type: ignore[call-overload]
     await db.bulk_write([], "users", operation="update")  # type: ignore[arg-type]
     report = await db.bulk_write([], "users")
     print(report.missing)  # type: ignore[attr-defined]
+
+
+class Model:
+    def __init__(self, item: dict[str, object]) -> None:
+        self.item = item
+
+
+async def typed(db: DynamoDB) -> None:
+    await db.get({"pk": "a"}, "users", model="Model")  # type: ignore[call-overload]
+    await db.batch_get_item([], "users", model=7)  # type: ignore[call-overload]
+    typed = await db.batch_get_item([], "users", model=Model)
+    # It is an object, no mapping.
+    typed["Items"][0]["pk"]  # type: ignore[index]
+    ordered = await db.batch_get_item([], "users", model=Model, ordered=True)
+    # It may be None.
+    print(ordered["Items"][0].item)  # type: ignore[union-attr]
+    one = await db.get({"pk": "a"}, "users", model=Model)
+    print(one["Item"].pk)  # type: ignore[attr-defined]
 
 
 async def several_tables(db: DynamoDB) -> None:

@@ -1,0 +1,244 @@
+"""What works on many at once against what works on one: the same bytes, refusals and items."""
+
+import tracemalloc
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from aiobatch.codec import AnswerKeys, Codec, KeySchema, Malformed, Refusal
+from aiobatch.codec import python as plain
+from tests.codec import values
+from tests.codec.outcomes import exactly
+
+SCHEMAS = [
+    KeySchema.from_names(("pk",)),
+    KeySchema.from_names(("sk", "pk")),
+    KeySchema(("pk", "sk"), ordered=True, types={"pk": "S", "sk": "N"}),
+    KeySchema.from_names(('a"\\é',)),
+]
+ROOM = 1 << 20
+slow = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+key_values = (
+    st.text(max_size=12)
+    | st.sampled_from([n * "x" for n in (255, 256, 257)])
+    | st.text('"\\\x00é\ud800', max_size=4)
+    | st.integers(-(10**40), 10**40)
+    | st.floats()
+    | values.decimals()
+    | st.binary(max_size=5)
+    | st.none()
+    | st.booleans()
+)
+keys = st.fixed_dictionaries({}, optional=dict.fromkeys(("pk", "sk", 'a"\\é', "other"), key_values))
+
+
+class Mapped(dict[str, Any]):
+    """Not exactly a dict."""
+
+
+def in_bulk(
+    step: Callable[[list[bytes]], None], count: int, fragments: list[bytes]
+) -> tuple[int, str, str] | None:
+    """Go on until all is done; the index, path and reason of a refusal."""
+    while len(fragments) < count:
+        before = len(fragments)
+        try:
+            step(fragments)
+        except Refusal as refusal:
+            return len(fragments), refusal.path, refusal.reason
+        assert len(fragments) > before
+    return None
+
+
+def one_by_one(
+    encode: Callable[[Any], Any], given_values: list[Any]
+) -> tuple[list[Any], tuple[int, str, str] | None]:
+    """The same, by the function for one."""
+    encoded: list[Any] = []
+    for index, value in enumerate(given_values):
+        try:
+            encoded.append(encode(value))
+        except Refusal as refusal:
+            return encoded, (index, refusal.path, refusal.reason)
+    return encoded, None
+
+
+@slow
+@given(
+    st.lists(keys | keys.map(Mapped) | st.integers(), max_size=8),
+    st.sampled_from(SCHEMAS),
+    st.integers(1, 200),
+)
+@example([{"pk": "x" * 257}, {"pk": 5}, {"pk": True}, {"pk": ""}], SCHEMAS[0], 1)
+@example([{"pk": "a", "sk": 5}, {"pk": "a", "sk": "5"}], SCHEMAS[2], 1000)
+@example([{"pk": "a", "sk": 5}, {"pk": 5, "sk": 5}], SCHEMAS[2], 1000)
+def test_keys(codec: Codec, given_keys: list[Any], schema: KeySchema, room: int) -> None:
+    def encode(key: Any) -> bytes:
+        return plain.encode_key(key, schema, None)
+
+    wanted, refused = one_by_one(encode, given_keys)
+    fragments: list[bytes] = []
+    told = in_bulk(
+        lambda done: codec.encode_keys(given_keys, schema, encode, done, room),
+        len(given_keys),
+        fragments,
+    )
+    assert (fragments, told) == (wanted, refused)
+
+
+@slow
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["pk", "sk", "a", "b"]), values.items() | key_values)
+        | keys.map(Mapped)
+        | st.just("no item"),
+        max_size=6,
+    ),
+    st.sampled_from([None, *SCHEMAS]),
+    st.integers(1, 400),
+)
+@example([{"PutRequest": {"Item": {"pk": "a"}}}, {"pk": "b"}], None, 1000)
+@example([{"PutRequest": {"Item": {"pk": "a"}}}, {"pk": "b"}], SCHEMAS[0], 1000)
+def test_items(codec: Codec, items: list[Any], schema: KeySchema | None, room: int) -> None:
+    def encode(item: Any) -> tuple[bytes, bytes]:
+        if isinstance(item, dict) and set(item) == {"PutRequest"}:
+            item = item["PutRequest"]["Item"]
+        return plain.encode_item(item, schema, None)
+
+    wanted, refused = one_by_one(encode, items)
+    fragments: list[bytes] = []
+    identities: list[bytes] = []
+    told = in_bulk(
+        lambda done: codec.encode_items(items, schema, None, encode, done, identities, room),
+        len(items),
+        fragments,
+    )
+    assert list(zip(fragments, identities, strict=True)) == wanted
+    assert told == refused
+
+
+def test_the_room_is_a_stop(codec: Codec) -> None:
+    """Whoever encodes a million keys must let the loop go in between."""
+    given_keys = [{"pk": f"k{n:03}"} for n in range(100)]
+    schema, fragments = SCHEMAS[0], list[bytes]()
+    codec.encode_keys(given_keys, schema, lambda _: b"", fragments, 10 * len('{"pk":{"S":"k000"}}'))
+    assert len(fragments) == 10
+    items = [{**key, "n": 1} for key in given_keys]
+    fragments, identities = [], list[bytes]()
+    codec.encode_items(items, schema, None, lambda _: (b"", b""), fragments, identities, 1)
+    assert len(fragments) == len(identities) == 1
+
+
+def test_what_takes_unknown_time_is_a_stop_too(codec: Codec) -> None:
+    items = [Mapped(pk=f"{n}", n=1) for n in range(3)]
+    fragments, identities = list[bytes](), list[bytes]()
+    codec.encode_items(items, SCHEMAS[0], None, lambda _: (b"f", b"i"), fragments, identities, ROOM)
+    assert (fragments, identities) == ([b"f"], [b"i"])
+
+
+def test_an_items_bytes_are_no_larger_than_they_must_be() -> None:
+    """They are kept until the item is written: the JSON writer's own keep 1 KB and more."""
+    items = [{"pk": f"{n:06}", "text": "x" * 400} for n in range(500)]
+    plain.encode_item(items[0], SCHEMAS[0], None)
+    tracemalloc.start()
+    kept = [plain.encode_item(item, SCHEMAS[0], None)[0] for item in items]
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 2 * sum(map(len, kept))
+
+
+# --- Answers ---
+
+
+def page(items: list[dict[str, Any]], tables: int = 1) -> bytes:
+    encoded = [orjson.loads(plain.encode_item(item, None, None)[0]) for item in items]
+    responses = {f"t{table}": encoded[table::tables] for table in range(tables)}
+    return orjson.dumps({"Responses": responses, "UnprocessedKeys": {}})
+
+
+def identity(name: str) -> bytes:
+    return plain.encode_key({"pk": name}, None, None)
+
+
+# Items of one layout, of another, in another order, with odd numbers in between.
+pages = st.lists(
+    st.sampled_from(
+        [
+            {"a": 1, "b": 2.5, "c": "x", "d": None, "e": True, "f": [1], "g": {"h": 1}},
+            {"g": {"h": 1}, "f": [2], "e": False, "d": None, "c": "y", "b": 0.5, "a": 7},
+            {"a": 1, "b": 2.5, "c": "x", "d": None, "e": True, "f": [1], "x": b"y"},
+            {"a": Decimal("1E+100"), "b": 2, "c": "x", "d": None, "e": True, "f": [1], "g": 0},
+            {"n": 1},
+            {},
+        ]
+    ),
+    max_size=12,
+)
+
+
+@slow
+@given(pages, st.integers(1, 5), st.integers(1, 2), st.data())
+def test_take(
+    codec: Codec, rest: list[dict[str, Any]], most: int, tables: int, data: st.DataObject
+) -> None:
+    items = [{"pk": f"{n}", **attributes} for n, attributes in enumerate(rest)]
+    items = [dict(data.draw(st.permutations(list(item.items())))) for item in items[:2]] + items[2:]
+    marks = [b"%d:" % table for table in range(tables)]
+    names: AnswerKeys = ("pk",)
+    if tables > 1:
+
+        def names(table: str) -> tuple[bytes, tuple[str]]:
+            return marks[int(table[1:])], ("pk",)
+
+    else:
+        marks = [b""]
+    asked = {marks[n % tables] + identity(f"{n}"): n for n in range(len(items) + 1)}
+    body = page(items, tables)
+    answer = codec.read_answer(body, names, "native")
+    entries: list[int] = []
+    found: list[dict[str, Any]] = []
+    more = True
+    while more:
+        before = len(found)
+        more = answer.items.take(asked, most, entries, found)
+        assert len(found) - before <= most
+        assert len(entries) == len(found)
+    assert sorted(entries) == list(range(len(items)))
+    assert list(asked.values()) == [len(items)]
+    for entry, item in zip(entries, found, strict=True):
+        assert exactly(item) == exactly(
+            {**items[entry], "a": item["a"]} if "a" in item else items[entry]
+        )
+    again = list(codec.read_answer(body, names, "native").items)
+    assert [exactly(item) for _, item in again] == list(map(exactly, found))
+    assert not answer.items.take(asked, most, entries, found)
+
+
+@pytest.mark.parametrize("at", [0, 3, 7])
+@pytest.mark.parametrize("what", ["odd", "unasked", "twice"])
+def test_what_was_decoded_before_something_malformed_is_given(
+    codec: Codec, at: int, what: str
+) -> None:
+    items = [{"pk": f"{n}", "a": n} for n in range(8)]
+    body = orjson.loads(page(items))
+    asked = {identity(f"{n}"): n for n in range(8)}
+    if what == "odd":
+        body["Responses"]["t0"][at]["a"] = {"N": "five"}
+    elif what == "unasked":
+        del asked[identity(f"{at}")]
+    else:
+        body["Responses"]["t0"].insert(at, body["Responses"]["t0"][at - 1 if at else 0])
+        at = at or 1
+    answer = codec.read_answer(orjson.dumps(body), ("pk",), "native")
+    entries: list[int] = []
+    found: list[dict[str, Any]] = []
+    with pytest.raises(Malformed):
+        answer.items.take(asked, 100, entries, found)
+    assert found == items[:at]
+    assert entries == list(range(at))

@@ -1,0 +1,75 @@
+"""The data source's options: text in, settings out, and errors that say what to do."""
+
+import pytest
+
+from aiobatch.integrations.spark.options import ReadOptions, WriteOptions
+
+
+def test_defaults() -> None:
+    options = WriteOptions.parse({"table": "users"})
+    assert options == WriteOptions(table="users")
+    assert options.share is None
+    assert ReadOptions.parse({"table": "users", "path": "x"}) == ReadOptions(table="users")
+
+
+def test_all_of_them() -> None:
+    options = WriteOptions.parse(
+        {
+            "table": "users",
+            "endpointurl": "http://127.0.0.1:8000",
+            "region": "eu-west-1",
+            "profile": "p",
+            "maxconcurrency": "4",
+            "tasks": "8",
+            "keys": "pk, sk",
+            "operation": "DELETE",
+            "maxwriteunits": "1000.0",
+            "oninvalid": "skip",
+            "sets": "tags,codes",
+            "nulls": "write",
+            "report": "/tmp/x",
+        },
+        tasks=3,
+    )
+    assert options.tasks == 8
+    assert options.keys == ("pk", "sk")
+    assert options.operation == "delete"
+    assert options.share == 125.0
+    assert options.sets == ("tags", "codes")
+    assert (options.nulls, options.on_invalid, options.report) == ("write", "skip", "/tmp/x")
+
+
+def test_no_more_tasks_read_than_there_are_segments() -> None:
+    given = {"table": "users", "segments": "2", "maxReadUnits": "100"}
+    assert ReadOptions.parse(given, tasks=50).share == 50.0
+    assert ReadOptions.parse(given, tasks=1).share == 100.0
+
+
+def test_units_that_nobody_can_divide() -> None:
+    options = WriteOptions.parse({"table": "users", "maxWriteUnits": "100"})
+    with pytest.raises(ValueError, match="nobody said how many"):
+        _ = options.share
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("operation", "upsert", "option operation is 'put' or 'delete'"),
+        ("maxWriteUnits", "nan", "capacity units a second"),
+        ("maxWriteUnits", "-1", "capacity units a second"),
+        ("maxWriteUnits", "many", "capacity units a second"),
+        ("tasks", "0", "option tasks is a whole number"),
+        ("tasks", "1.5", "option tasks is a whole number"),
+        ("nulls", "maybe", "option nulls is"),
+        ("awsSecretAccessKey", "x", "unknown option 'awssecretaccesskey'"),
+        ("segments", "3", "unknown option 'segments' for writing"),
+    ],
+)
+def test_options_that_are_wrong(name: str, value: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        WriteOptions.parse({"table": "users", name: value})
+
+
+def test_no_table() -> None:
+    with pytest.raises(ValueError, match="no table"):
+        WriteOptions.parse({"table": " "})
