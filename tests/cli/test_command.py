@@ -174,6 +174,16 @@ async def test_what_fails_at_once(command: Command, arguments: list[str], word: 
     assert "Traceback" not in ended.err
 
 
+async def test_without_the_extra_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['typer'] = None; from aiobatch.cli import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert b"pip install 'aiobatch[cli]'" in err
+
+
 async def test_the_demo_runs(command: Command) -> None:
     ended = await command("demo", "--limit", "100", "--latency", "0")
     assert ended.code == 0, ended.err
