@@ -175,7 +175,7 @@ async def test_what_fails_at_once(command: Command, arguments: list[str], word: 
 
 
 async def test_without_the_extra_it_says_what_to_install() -> None:
-    program = "import sys; sys.modules['typer'] = None; from aiobatch.cli import main; main()"
+    program = "import sys; sys.modules['typer'] = None; from aiobatch.__main__ import main; main()"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE
     )

@@ -9,10 +9,7 @@ EXTRA_OF: dict[str, str] = {
         "spark",
     ),
     "aiobatch.partitions.arrow": "parquet",
-    **dict.fromkeys(
-        [f"aiobatch.cli.{name}" for name in ("app", "commands", "display", "options", "running")],
-        "cli",
-    ),
+    "aiobatch.cli": "cli",
 }
 # What the caller of these brings: a test runner is no extra.
 BROUGHT: dict[str, str] = {"aiobatch.testing.pytest_plugin": "pytest"}
