@@ -51,6 +51,10 @@ figures: .venv-demo/.installed ## Run the demo and put its figures into README.m
 codec-figures: .venv/.native ## Measure both codecs and put the figures into docs/design/codec-speed.md
 	@.venv/bin/python -m benchmarks.codec --write docs/design/codec-speed.md </dev/null
 
+.PHONY: cli-pictures
+cli-pictures: .venv/.installed ## Draw what the command shows, at 80 and 140 columns, into docs/pictures/
+	@.venv/bin/python -m benchmarks.cli_pictures docs/pictures </dev/null
+
 .PHONY: speed-limits
 speed-limits: .venv-bench/.native ## Measure where a call's time goes, into docs/design/speed-limits.md
 	@.venv-bench/bin/python -m benchmarks.limits --write docs/design/speed-limits.md </dev/null

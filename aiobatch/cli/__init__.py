@@ -5,21 +5,12 @@ It needs the extra ``cli``: ``pip install 'aiobatch[cli]'``.
 
 from __future__ import annotations
 
-import sys
+try:
+    import rich  # noqa: F401
+    import typer  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"the command line needs {error.name}: pip install 'aiobatch[cli]'", name=error.name
+    ) from error
 
-__all__ = ["main"]
-
-
-def main() -> None:
-    """Run the command line, and end the process with its exit code."""
-    try:
-        from aiobatch.cli.app import run
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("typer", "rich"):
-            raise
-        print(
-            f"aiobatch: the command line needs {error.name}: pip install 'aiobatch[cli]'",
-            file=sys.stderr,
-        )
-        sys.exit(1)
-    run()
+__all__: list[str] = []

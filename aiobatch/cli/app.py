@@ -12,7 +12,7 @@ from aiobatch.bulk import parse_types
 from aiobatch.bulk.create import parse_keys
 from aiobatch.bulk.formats.plain import parse_json
 from aiobatch.bulk.formats.rows import Broken
-from aiobatch.cli import commands, options
+from aiobatch.cli import commands, front, options
 from aiobatch.cli.codes import EXIT_CODES
 from aiobatch.cli.running import Connection
 
@@ -376,6 +376,28 @@ def count(
     arguments = _selection(index, filter, names, values, consistent, segments)
     arguments["total_segments"] = arguments["total_segments"] or 8
     _end(commands.count(table, arguments, connection, dry_run=dry_run, json=json, quiet=quiet))
+
+
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=_PASSED_ON)
+def demo(context: typer.Context) -> None:
+    """Load 28,298 airports, read them back, and compare batches with single calls.
+
+    It runs against a server in its own process: no account, no network. It needs
+    pip install 'aiobatch[demo]'; aiobatch demo --help tells its options.
+    """
+    _end(front.demo(context.args))
+
+
+@app.command(context_settings=_PASSED_ON)
+def bench(context: typer.Context) -> None:
+    """Measure aiobatch beside its peers; it needs a checkout of the repository.
+
+    aiobatch bench --help tells its options.
+    """
+    _end(front.bench(context.args))
 
 
 # ------------------------------------------------------------------ what is given as text

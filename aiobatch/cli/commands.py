@@ -186,6 +186,8 @@ def export(
     async def work(job: Job) -> Exit:
         if dry_run:
             return await _would_read(job, table, arguments)
+        # Before anything is asked of DynamoDB.
+        arguments["format"] = arguments["format"] or bulk.format_of(output)
         display = job.display
         reports: list[bulk.ExportReport] = []
         total = await _item_count(job, table)

@@ -138,7 +138,7 @@ class Display:
             left = self._seconds_left()
             told = f"{state.share:.0%}" + (f", {a_time(left)} left" if left is not None else "")
         head.add_row(Text(self._title, style="bold"), bar, told)
-        return Group(head, Text(" · ".join(self._counters()), style="dim", overflow="fold"))
+        return Group(head, Text(_in_lines(self._counters(), self.console.width), style="dim"))
 
     def _counters(self) -> list[str]:
         state, watch = self.state, self._watch
@@ -190,6 +190,18 @@ class Display:
             f" {watch.units:,.1f} capacity units, {watch.throttled:,} throttled,"
             f" {watch.retried:,} retried"
         )
+
+
+def _in_lines(parts: list[str], width: int) -> str:
+    """The parts in lines that are broken between them alone."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{lines[-1]} · {part}"
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def a_time(seconds: float) -> str:

@@ -143,6 +143,8 @@ async def _run(connection: Connection, watch: Watch, display: Display, work: Wor
         raise
     except Exception as error:
         code, message = _explain(error)
+        # That is for programs.
+        message = message.replace("; DynamoDB's own words are in .message", "")
         _tell_end(display, job, code, type(error).__name__, message)
         return code
     finally:
@@ -174,7 +176,10 @@ def _explain(error: Exception) -> tuple[Exit, str]:
             return Exit.FAILED, str(error)
         return Exit.LEFT_OVER, str(error)
     if isinstance(error, TableNotFound):
-        return Exit.FAILED, f"{error}. Create it, or say --create-table where a command has it"
+        return Exit.FAILED, (
+            f"there is no such table here ({error.operation}: {error.code}). Check its name,"
+            " --region and --endpoint-url; load makes it with --create-table"
+        )
     if isinstance(error, BatchError | Throttled):
         return Exit.LEFT_OVER, str(error)
     if isinstance(error, AiobatchError | BulkError):

@@ -3,15 +3,21 @@
 import asyncio
 import gzip
 import os
+import re
 import signal
+import sys
 from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from aiobatch import DynamoDB
+from aiobatch.cli.app import app
 from tests.cli.conftest import Command, lines
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(path: Path, content: bytes) -> str:
@@ -130,30 +136,58 @@ async def test_what_is_wrong_is_told_with_file_and_line(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "word"),
+    ("arguments", "word"),
     [
-        (["load"], 2, "FILE"),
-        (["load", "a.csv"], 2, "--table"),
-        (["load", "a.csv", "--table", "t", "--create-table", "pk"], 2, "key attribute"),
-        (["load", "a.csv", "--table", "t", "--types", "x"], 2, "types"),
-        (["load", "a.csv", "--table", "t", "--concurrency", "0"], 2, "concurrency"),
-        (["load", "a.csv", "--table", "t", "--format", "xml"], 2, "format"),
-        (["load", "-", "--table", "t"], 1, "format"),
-        (["load", "none.csv", "--table", "missing"], 1, "ResourceNotFoundException"),
-        (["export", "-", "--table", "t", "--json"], 2, "name a file"),
-        (["export", "x.txt", "--table", "missing"], 1, "format"),
-        (["count", "missing"], 1, "ResourceNotFoundException"),
-        (["count", "t", "--values", "{broken"], 2, "not JSON"),
-        (["count", "t", "--profile", "nobody"], 1, "nobody"),
-        (["unknown"], 2, "unknown"),
+        (["load"], "FILE"),
+        (["load", "a.csv"], "--table"),
+        (["load", "a.csv", "--table", "t", "--create-table", "pk"], "key attribute"),
+        (["load", "a.csv", "--table", "t", "--types", "x"], "types"),
+        (["load", "a.csv", "--table", "t", "--concurrency", "0"], "concurrency"),
+        (["load", "a.csv", "--table", "t", "--format", "xml"], "format"),
+        (["export", "-", "--table", "t", "--json"], "name a file"),
+        (["count", "t", "--values", "{broken"], "not JSON"),
+        (["unknown"], "unknown"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-async def test_wrong_usage(command: Command, arguments: list[str], code: int, word: str) -> None:
+def test_wrong_usage(arguments: list[str], word: str) -> None:
+    ended = CliRunner().invoke(app, arguments)
+    assert ended.exit_code == 2, ended.output
+    assert word in ended.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["load", "-", "--table", "t"], "format"),
+        (["load", "none.csv", "--table", "missing"], "there is no such table here"),
+        (["export", "x.txt", "--table", "missing"], "format"),
+        (["count", "missing"], "there is no such table here"),
+        (["count", "t", "--profile", "nobody"], "nobody"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+async def test_what_fails_at_once(command: Command, arguments: list[str], word: str) -> None:
     ended = await command(*arguments)
-    assert ended.code == code, ended.err
+    assert ended.code == 1, ended.err
     assert word in ended.err
     assert "Traceback" not in ended.err
+
+
+async def test_without_the_extra_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['typer'] = None; from aiobatch.__main__ import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert b"pip install 'aiobatch[cli]'" in err
+
+
+async def test_the_demo_runs(command: Command) -> None:
+    ended = await command("demo", "--limit", "100", "--latency", "0")
+    assert ended.code == 0, ended.err
+    assert "every value is equal" in ended.out
 
 
 async def test_help_tells_the_exit_codes(command: Command) -> None:
@@ -217,3 +251,24 @@ async def test_where_it_may_not_write(command: Command, tmp_path: Path) -> None:
     ended = await command("load", "none.csv", "--table", "few")
     assert ended.code == 1
     assert "none.csv: there is no such file" in ended.err
+
+
+async def test_the_documented_commands_run(command: Command, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    write(tmp_path / "places.csv", lines(("pk", "height:N"), ("berlin", "34"), ("oslo", "23")))
+    (tmp_path / "block.sh").write_text(
+        f'set -euo pipefail\naiobatch() {{ "{sys.executable}" -m aiobatch "$@"; }}\n{block}'
+    )
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "block.sh",
+        cwd=tmp_path,
+        env=command.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, err
+    assert out == b'2\n{"pk":"berlin","height":34}\n'
+    assert names_in(tmp_path) == {"places.csv", "places.json.gz", "block.sh"}

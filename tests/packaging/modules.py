@@ -9,17 +9,15 @@ EXTRA_OF: dict[str, str] = {
         "spark",
     ),
     "aiobatch.partitions.arrow": "parquet",
-    **dict.fromkeys(
-        [f"aiobatch.cli.{name}" for name in ("app", "commands", "display", "options", "running")],
-        "cli",
-    ),
+    "aiobatch.cli": "cli",
 }
 # What the caller of these brings: a test runner is no extra.
 BROUGHT: dict[str, str] = {"aiobatch.testing.pytest_plugin": "pytest"}
 # What an extra is for, beside modules of ours.
 BRINGS: dict[str, tuple[str, ...]] = {
     "aioboto3": ("aioboto3",),
-    "cli": ("typer", "rich"),
+    "cli": ("rich", "typer"),
+    "demo": ("airportsdata", "flask", "flask_cors", "moto.server", "rich", "typer"),
     "native": ("aiobatch_native",),
     "otel": ("opentelemetry.trace", "opentelemetry.metrics"),
     "parquet": ("pyarrow.parquet",),
