@@ -21,7 +21,6 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "native": ("aiobatch_native",),
     "otel": ("opentelemetry.trace", "opentelemetry.metrics"),
     "parquet": ("pyarrow.parquet",),
-    "spark": ("pyspark.sql.datasource", "pyarrow"),
     "testing": ("moto.server", "flask", "flask_cors"),
 }
 
