@@ -210,7 +210,7 @@ types: .venv/.installed ## Check types
 .PHONY: docs
 docs: .venv-docs/.installed ## Build the documentation into build/docs/html
 	@rm -rf build/docs/html
-	@.venv-docs/bin/python -m sphinx -b html -d build/docs/trees -q -W --keep-going \
+	@.venv-docs/bin/python -m sphinx -E -b html -d build/docs/trees -q -W --keep-going \
 	  docs build/docs/html </dev/null
 	@echo "build/docs/html/index.html"
 

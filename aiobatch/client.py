@@ -26,7 +26,7 @@ from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.metrics import Meter
-from aiobatch.engine.plan import at, distinct
+from aiobatch.engine.plan import at
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
@@ -440,7 +440,7 @@ class DynamoDB:
             projection = codec.compile_projection(
                 projection_expression, expression_attribute_names, names
             )
-            account.positions, account.entries = distinct(identities, keep="first")
+            account.positions, account.entries = await intake.distinct(identities, keep="first")
             requests = BatchGet.of_table(
                 table_name,
                 at(identities, account.positions),
@@ -542,7 +542,7 @@ class DynamoDB:
                 meter,
                 plain,
             )
-            positions, account.entries = distinct(identities, keep="last")
+            positions, account.entries = await intake.distinct(identities, keep="last")
             requests = BatchWrite.of_table(
                 table_name,
                 at(fragments, positions),

@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 from aiobatch import codec, limits
 from aiobatch.codec import KeySchema
 from aiobatch.engine.dispatch import LOOP_SLICE
+from aiobatch.engine.plan import folding
 from aiobatch.errors import InvalidItem
 
 __all__ = [
     "as_list",
     "check_segments",
     "check_table_name",
+    "distinct",
     "encode_all",
     "encode_items",
     "encode_keys",
@@ -160,6 +162,26 @@ async def encode_items(
         None,
     )
     return fragments, identities
+
+
+async def distinct(
+    identities: Sequence[bytes], *, keep: str
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Fold positions with one key into one entry, letting the loop go in between.
+
+    As ``engine.plan.distinct``, which holds the loop 45 ms for 300,000 keys.
+    """
+    steps = folding(identities, keep=keep)
+    began = perf_counter()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            positions, entries = end.value
+            return positions, entries
+        if perf_counter() - began > LOOP_SLICE:
+            await asyncio.sleep(0)
+            began = perf_counter()
 
 
 async def _encode_in_steps(

@@ -9,7 +9,7 @@ from aiobatch import codec, intake
 from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Serialize
 from aiobatch.engine.call import BatchCall
-from aiobatch.engine.plan import at, distinct
+from aiobatch.engine.plan import at
 from aiobatch.engine.requests import BatchGet, GetPart, WritePart
 from aiobatch.engine.tables import plain_name
 from aiobatch.models import converter
@@ -104,7 +104,9 @@ class TableRead:
         identities = await intake.encode_keys(
             keys, known, lambda key: codec.encode_key(key, known, serialize), table_name
         )
-        self.account.positions, self.account.entries = distinct(identities, keep="first")
+        self.account.positions, self.account.entries = await intake.distinct(
+            identities, keep="first"
+        )
         self.part = GetPart(
             table=table_name,
             fragments=at(identities, self.account.positions),
@@ -153,7 +155,7 @@ class TableWrite:
             first = [_unwrapped(operations[0])[1]]
             schema = intake.schema_of_first(first, serialize, self.table_name)
         encoded = await self._encode(schema, serialize)
-        positions, self.account.entries = distinct(
+        positions, self.account.entries = await intake.distinct(
             [identity for _, identity, _ in encoded], keep="last"
         )
         deletes = [encoded[position][2] for position in positions]

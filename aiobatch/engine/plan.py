@@ -8,11 +8,11 @@ the last rule holds by itself.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
-__all__ = ["Plan", "TablesPlan", "at", "by_table", "distinct", "strided"]
+__all__ = ["Plan", "TablesPlan", "at", "by_table", "distinct", "folding", "strided"]
 
 ValueT = TypeVar("ValueT")
 
@@ -22,6 +22,10 @@ def at(values: Sequence[ValueT], places: Sequence[int]) -> Sequence[ValueT]:
     if isinstance(places, range):
         return values[places.start : places.stop : places.step]
     return [values[place] for place in places]
+
+
+# Of positions folded at a time: some hundred microseconds.
+_FOLDED_A_STEP = 4096
 
 
 def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[Sequence[int], Sequence[int]]:
@@ -35,12 +39,33 @@ def distinct(identities: Sequence[bytes], *, keep: str) -> tuple[Sequence[int], 
         ``positions``, the position that stands for each entry, and ``entries``, the entry of each
         position. Entries are in the order in which their keys first appear.
     """
-    if len(set(identities)) == len(identities):
+    steps = folding(identities, keep=keep)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            positions, entries = end.value
+            return positions, entries
+
+
+def folding(
+    identities: Sequence[bytes], *, keep: str
+) -> Generator[None, None, tuple[Sequence[int], Sequence[int]]]:
+    """The same, step by step."""
+    seen: set[bytes] = set()
+    for start in range(0, len(identities), _FOLDED_A_STEP):
+        if start:
+            yield
+        seen.update(identities[start : start + _FOLDED_A_STEP])
+    if len(seen) == len(identities):
         return range(len(identities)), range(len(identities))
+    del seen
     entry_of: dict[bytes, int] = {}
     positions: list[int] = []
     entries: list[int] = []
     for position, identity in enumerate(identities):
+        if position % _FOLDED_A_STEP == 0:
+            yield
         entry = entry_of.setdefault(identity, len(positions))
         if entry == len(positions):
             positions.append(position)

@@ -124,7 +124,7 @@ class OpenCall(BatchCall):
             self._replaced[ended] += 1
         else:
             self._was_fed[place] = True
-        self.renew(place)
+        self._retries[place] = 0
         self.plan.add(place)
         self._added += 1
         came = self._came

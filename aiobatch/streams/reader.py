@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Self, cast
 
@@ -12,6 +13,7 @@ from aiobatch import codec
 from aiobatch.access import Access, needed_capacity
 from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
+from aiobatch.engine.dispatch import LOOP_SLICE
 from aiobatch.engine.ledger import State
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import InvalidItem
@@ -106,7 +108,8 @@ class ItemStream(Stream, Generic[ItemT]):
             while self._ready:
                 entry, item = self._ready[0]
                 if item is not None:
-                    return self._made(entry, self._hand_out(entry, item))
+                    item = self._hand_out(entry, item)
+                    return cast("ItemT", item) if self._convert is None else self._made(entry, item)
                 self._ready.popleft()
                 self._room.give(entry.size)
                 self.report.end(State.MISSING, entry.weight)
@@ -132,8 +135,7 @@ class ItemStream(Stream, Generic[ItemT]):
 
     def _made(self, entry: Entry, item: Item) -> ItemT:
         """What the caller gets for an item that is in the account as handed out."""
-        if self._convert is None:
-            return cast("ItemT", item)
+        assert self._convert is not None
         try:
             return self._convert(item)
         except Exception as error:
@@ -177,8 +179,10 @@ class ItemStream(Stream, Generic[ItemT]):
 
     def _take(self, index: int, key: Any) -> Awaitable[None] | None:
         """Take a key from the source. From now on it is in the account, whatever happens."""
-        self.report.accept()
-        if self._requests is None or self._slice_is_over:
+        report = self.report
+        report.accepted += 1
+        report.pending += 1
+        if self._requests is None or perf_counter() - self._began > LOOP_SLICE:
             return self._take_slowly(index, key)
         try:
             identity = codec.encode_key(key, self._schema, self._access.serialize)
@@ -241,6 +245,24 @@ class ItemStream(Stream, Generic[ItemT]):
         if entry is not None:
             entry.weight += 1
         return entry is not None
+
+    def _settle(self, places: Iterable[int]) -> None:
+        # Found items are nearly everything: there is no call for each of them.
+        assert self._call is not None
+        state_of, at, processed = self._call.ledger.state, self._at, State.PROCESSED
+        found, ready, let_go = self._found, self._ready, self._let_go
+        others: list[int] = []
+        for place in places:
+            entry = at[place]
+            if entry is None:
+                continue
+            if state_of(place) is processed:
+                ready.append((entry, found[place]))
+                found[place] = None
+                let_go(entry)
+            else:
+                others.append(place)
+        super()._settle(others)
 
     def _ended(self, entry: Entry, state: State) -> None:
         found = self._found

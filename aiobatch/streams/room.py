@@ -59,9 +59,9 @@ class Room:
                 self.give(size)
             raise
 
-    def give(self, size: int) -> None:
-        """An entry of so many bytes has left."""
-        self._taken -= 1
+    def give(self, size: int, entries: int = 1) -> None:
+        """An entry of so many bytes has left, or so many of so many bytes together."""
+        self._taken -= entries
         self._bytes -= size
         if self._line:
             self._let_in()

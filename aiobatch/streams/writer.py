@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -237,6 +238,28 @@ class BatchWriter(Stream):
             held, weight = entry.held, entry.held_weight
             entry.held, entry.held_weight = None, 0
             self._replace(entry, held, weight)
+
+    def _settle(self, places: Iterable[int]) -> None:
+        # Nearly everything was written and nothing waits for it: it is let go of together.
+        assert self._call is not None
+        state_of, at, processed = self._call.ledger.state, self._at, State.PROCESSED
+        others: list[int] = []
+        written = weight = size = 0
+        for place in places:
+            entry = at[place]
+            if entry is None:
+                continue
+            if state_of(place) is processed and entry.held is None:
+                self._let_go(entry)
+                written += 1
+                weight += entry.weight
+                size += entry.size
+            else:
+                others.append(place)
+        if written:
+            self.report.end(processed, weight)
+            self._room.give(size, written)
+        super()._settle(others)
 
     def _ended(self, entry: Entry, state: State) -> None:
         assert self._call is not None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from aiobatch.engine.backoff import TICK, Backoff, BackoffQueue
+from aiobatch.engine.backoff import _TURNS_TO_SPARE, TICK, Backoff, BackoffQueue
 
 waits = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 999), st.floats(0.0, 30.0)), max_size=50
@@ -56,6 +56,31 @@ def test_an_owner_can_come_back_after_it_was_dropped() -> None:
     queue.drop("call")
     queue.push("call", [2], 2.0)
     assert list(queue.pop_due(2.0)) == [("call", [2])]
+
+
+def test_a_whole_number_of_ticks_stays_in_its_tick() -> None:
+    """0.07 / 0.01 is a hair more than 7, and is tick 7 all the same."""
+    for tick in range(2000):
+        queue: BackoffQueue[str] = BackoffQueue()
+        queue.push("a", [0], tick * TICK)
+        assert queue.next_due() == tick * TICK
+
+
+def test_dropped_turns_do_not_pile_up() -> None:
+    """Calls that end while they wait leave turns behind: they are cleared, and no other is."""
+    queue: BackoffQueue[tuple[int]] = BackoffQueue()
+    owners = [(number,) for number in range(1000)]
+    for owner in owners:
+        queue.push(owner, [owner[0]], (1000 - owner[0]) * TICK)
+    # Those that stay are due last, so that no turn comes up and is cleared by that.
+    waiting = len(owners)
+    for owner in reversed(owners[100:]):
+        queue.drop(owner)
+        waiting -= 1
+        assert waiting <= len(queue._heap) <= 2 * waiting + _TURNS_TO_SPARE
+    woken = list(queue.pop_due(1000 * TICK))
+    assert woken == [((number,), [number]) for number in reversed(range(100))]
+    assert not queue
 
 
 def test_who_came_first_in_a_tick_goes_first() -> None:

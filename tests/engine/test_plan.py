@@ -1,13 +1,16 @@
 """The plan: every entry leaves in a legal request, and in no other way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aiobatch.engine.plan import Plan, distinct, strided
+from aiobatch.engine import plan
+from aiobatch.engine.plan import Plan, distinct, folding, strided
 
 identities = st.lists(st.binary(min_size=1, max_size=2), max_size=60)
 
@@ -21,6 +24,20 @@ def test_distinct_folds_equal_identities(given_identities: list[bytes], keep: st
     for entry, position in enumerate(positions):
         same = [at for at, other in enumerate(entries) if other == entry]
         assert position == (same[0] if keep == "first" else same[-1])
+
+
+@given(identities, st.sampled_from(["first", "last"]))
+def test_distinct_is_the_same_in_small_steps(given_identities: list[bytes], keep: str) -> None:
+    whole = [list(part) for part in distinct(given_identities, keep=keep)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "_FOLDED_A_STEP", 3)
+
+        def folded() -> Iterator[Any]:
+            yield (yield from folding(given_identities, keep=keep))
+
+        *turns, last = folded()
+    assert [list(part) for part in last] == whole
+    assert len(turns) >= (len(given_identities) - 1) // 3
 
 
 @given(st.integers(0, 2000), st.integers(1, 100))

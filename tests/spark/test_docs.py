@@ -43,6 +43,7 @@ def spark(start: Any) -> Any:
     return start(LOCAL)
 
 
+@pytest.mark.spark_long
 async def test_sparks_blocks(spark: Any, table: TableFactory, tmp_path: Path) -> None:
     name = await table()
     names: dict[str, Any] = {"spark": spark, "report": str(tmp_path / "report")}
@@ -70,6 +71,7 @@ async def test_sparks_blocks(spark: Any, table: TableFactory, tmp_path: Path) ->
         ),
     ],
 )
+@pytest.mark.spark_long
 async def test_a_program(
     engine: str, table: TableFactory, backend: Backend, tmp_path: Path
 ) -> None:

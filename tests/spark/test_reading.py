@@ -163,6 +163,7 @@ async def test_a_value_that_does_not_fit_the_schema(
         await in_spark(lambda: load(name, "pk string, n date", segments="1").collect())
 
 
+@pytest.mark.spark_long
 async def test_filters_on_keys_become_queries(
     load: Load, table: TableFactory, endpoint_url: str
 ) -> None:
@@ -199,6 +200,7 @@ async def test_filters_on_keys_become_queries(
         assert "Query" not in asked
 
 
+@pytest.mark.spark_long
 async def test_what_cannot_be_read(load: Load, table: TableFactory) -> None:
     with pytest.raises(PySparkException, match="ResourceNotFoundException"):
         await in_spark(lambda: load("there-is-none", "pk string").collect())

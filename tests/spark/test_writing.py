@@ -73,6 +73,7 @@ async def test_a_faulty_row_fails_the_job(
     assert len(await scan(raw_client, name)) == 1700
 
 
+@pytest.mark.spark_long
 async def test_faulty_rows_are_skipped_if_asked(
     save: Save, frame: Any, table: TableFactory, raw_client: Any, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ async def test_faulty_rows_are_skipped_if_asked(
         ("map(1, 'a') as m", "column m is a map with keys of int"),
     ],
 )
+@pytest.mark.spark_long
 async def test_a_type_that_dynamodb_has_none_for(
     save: Save, frame: Any, table: TableFactory, expression: str, reason: str
 ) -> None:
