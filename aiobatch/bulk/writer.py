@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiobatch.access import Access
@@ -89,6 +89,10 @@ class RowWriter(BatchWriter):
         if folded:
             self._rows[identity].append(version.position)
         return folded
+
+    def _settle(self, places: Iterable[int]) -> None:
+        # Each row must be told of, so none is let go of together with others.
+        super(BatchWriter, self)._settle(places)
 
     def _enter_into_report(self, entry: Entry, state: State) -> None:
         assert self._call is not None

@@ -50,8 +50,8 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
         reports: list[bulk.LoadReport] = []
 
         def progress(report: bulk.LoadReport) -> None:
-            if not reports:
-                reports.append(report)
+            first, reports[:] = not reports, [report]
+            if first:
                 if report.resumed_at:
                     display.state.before_share = _share(report) or 0.0
                     display.say(f"goes on behind row {report.resumed_at:,}")
@@ -193,8 +193,8 @@ def export(
         total = await _item_count(job, table)
 
         def progress(report: bulk.ExportReport) -> None:
-            if not reports:
-                reports.append(report)
+            first, reports[:] = not reports, [report]
+            if first:
                 if report.checkpoint is not None:
                     job.how_to_go_on = f"to go on: {command_line()}"
                 else:
@@ -240,8 +240,8 @@ def copy(
         total = await _item_count(job, source)
 
         def progress(report: bulk.CopyReport) -> None:
-            if not reports:
-                reports.append(report)
+            first, reports[:] = not reports, [report]
+            if first:
                 if report.checkpoint is not None:
                     job.how_to_go_on = f"to go on: {command_line()}"
                 else:
@@ -287,8 +287,7 @@ def get(
         reports: list[bulk.FetchReport] = []
 
         def progress(report: bulk.FetchReport) -> None:
-            if not reports:
-                reports.append(report)
+            reports[:] = [report]
             display.update(items=report.found, rejected=report.rejected)
 
         job.summary = lambda: _summary(reports, "keys", "found", "missing", "rejected")
@@ -322,8 +321,7 @@ def count(
         total = await _item_count(job, table)
 
         def progress(report: bulk.CountReport) -> None:
-            if not reports:
-                reports.append(report)
+            reports[:] = [report]
             display.update(items=report.items, share=_of(report.scanned, total))
 
         job.summary = lambda: _summary(reports, "scanned")
