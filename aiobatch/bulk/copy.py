@@ -113,6 +113,8 @@ async def copy(
 
     Example::
 
+        from aiobatch.bulk import copy
+
         report = await copy(db, "users", "users-copy", checkpoint="users.checkpoint")
         print(report.items)
     """

@@ -68,6 +68,8 @@ async def count(
 
     Example::
 
+        from aiobatch.bulk import count
+
         report = await count(db, "users")
         print(report.items)
     """

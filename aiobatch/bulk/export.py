@@ -135,7 +135,9 @@ async def export(
 
     Example::
 
-        report = await export(db, "places", "places.json.gz")
+        from aiobatch.bulk import export
+
+        report = await export(db, "users", "users.json.gz")
         print(report.items, report.finished)
     """
     intake.check_table_name(table_name)
@@ -169,7 +171,7 @@ async def export(
             chosen = None if checkpoint in (None, True) else Path(checkpoint)  # type: ignore[arg-type]
             what = {
                 "table": table.as_json(),
-                "output": _full_name(name),
+                "output": await asyncio.to_thread(_full_name, name),
                 "format": wanted,
                 "types": dict(checked),
                 "columns": None if columns is None else list(columns),

@@ -80,7 +80,7 @@ async def fetch(
     max_pending: int | None = None,
     retry: Retry | None = None,
 ) -> FetchReport:
-    """Read items whose keys stand in files, and write them into a file, in no order.
+    r"""Read items whose keys stand in files, and write them into a file, in no order.
 
     Args:
         db: the client.
@@ -109,6 +109,11 @@ async def fetch(
 
     Example::
 
+        import asyncio
+        from pathlib import Path
+        from aiobatch.bulk import fetch
+
+        await asyncio.to_thread(Path("keys.csv").write_text, "pk,sk\nuser#1,profile\n")
         report = await fetch(db, "keys.csv", "users", "users.json")
         print(report.found, report.missing)
     """

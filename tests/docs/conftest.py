@@ -60,19 +60,23 @@ def raw(moto_url: str) -> Any:
 
 @pytest.fixture
 def users(environment: dict[str, str], raw: Any) -> Iterator[str]:
-    """The table `users`, with the keys `pk` and `sk`, and three users in it; and `orders`."""
-    raw.create_table(
-        TableName="users",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    """The table `users`, with the keys `pk` and `sk`, and three users in it.
+
+    And `users-copy` with the same keys, which is empty; and `orders`.
+    """
+    for name in ("users", "users-copy"):
+        raw.create_table(
+            TableName=name,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
     raw.create_table(
         TableName="orders",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -85,8 +89,8 @@ def users(environment: dict[str, str], raw: Any) -> Iterator[str]:
     for number in ("7", "8"):
         raw.put_item(TableName="orders", Item={"id": {"N": number}})
     yield "users"
-    raw.delete_table(TableName="users")
-    raw.delete_table(TableName="orders")
+    for name in ("users", "users-copy", "orders"):
+        raw.delete_table(TableName=name)
 
 
 def user(number: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aiobatch import ConditionCheck, Delete, DynamoDB, Get, Put, Update
+from aiobatch.bulk.create import create_table
 from aiobatch.testing import FaultProxy
 from aiobatch.wire.placeholders import OPERATIONS
 from tests.docs.blocks import ROOT, fenced
@@ -33,6 +34,14 @@ async def _query(db: DynamoDB) -> None:
     assert [
         item async for item in db.query("users", "pk = :pk", expression_attribute_values=values)
     ]
+
+
+async def _scan(db: DynamoDB) -> None:
+    assert [item async for item in db.scan("users")]
+
+
+async def _scan_pages(db: DynamoDB) -> None:
+    assert [page async for page in db.scan_pages("users")]
 
 
 # By the first cell of a row: ways to make it, each on a client that knows nothing of the table.
@@ -64,6 +73,10 @@ CALLS: dict[str, list[Callable[[DynamoDB], Any]]] = {
     "`delete`": [lambda db: db.delete(KEY, "users")],
     "`update`": [lambda db: db.update(KEY, "users", "REMOVE age")],
     "`query`": [_query],
+    "`scan`, `scan_pages`": [_scan, _scan_pages],
+    "`aiobatch load --create-table`, before it loads": [
+        lambda db: create_table(db, "created", {"pk": "S"})
+    ],
     "`transact_get_items`": [lambda db: db.transact_get_items([Get(KEY, "users")])],
     "`transact_write_items`": [
         lambda db: db.transact_write_items(
