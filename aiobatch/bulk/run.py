@@ -117,7 +117,11 @@ class LoadRun:
             finished = report.finished = True
         finally:
             report.elapsed = self._clock() - self._began
-            await self._worker.run(lambda: self._close(finished))
+            try:
+                await self._worker.run(lambda: self._close(finished))
+            except asyncio.CancelledError as error:
+                error.add_note(f"load into {report.table_name!r}: {self._how_far()}")
+                raise
             self._tell()
 
     # ------------------------------------------------------------------ in the thread
@@ -315,11 +319,16 @@ class LoadRun:
         # Both may grow meanwhile: progress moves the mark, too.
         state, letters = self._state, list(self._letters)
         if self._checkpoint is not None or letters:
-            saved = await self._worker.run(lambda: self._save(state, letters))
-            self._letters = self._letters[len(letters) :]
-            self._held -= sum(len(row.raw) for row in letters)
-            self._state = replace(self._state, dead_letters=saved.dead_letters)
-            self._report.dead_letters = self._dead_letters.written
+            job = self._worker.submit(lambda: self._save(state, letters))
+            try:
+                await self._worker.result(job)
+            finally:
+                # Whoever is cancelled here is so after the job, which must not be done again.
+                if job.exception() is None:
+                    self._letters = self._letters[len(letters) :]
+                    self._held -= sum(len(row.raw) for row in letters)
+                    self._state = replace(self._state, dead_letters=job.result().dead_letters)
+                    self._report.dead_letters = self._dead_letters.written
         self._saved_at = self._clock()
         self._tell_now_and_then()
 

@@ -23,6 +23,7 @@ from aiobatch.bulk import (
     SourceError,
     load,
 )
+from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
 from aiobatch.testing import FakeWire, Fault
 
 
@@ -296,6 +297,35 @@ async def test_a_cancelled_load_goes_on_where_it_was(
     assert letters.read_text() == "pk,n:N\n" + "".join(row for row in rows if row.endswith("x\n"))
     assert [told["row"] for told in reasons(letters)] == list(range(1, 6000, 100))
     assert names(tmp_path) == {"a.csv", letters.name, f"{letters.name}.reasons.jsonl"}
+
+
+async def test_a_load_that_is_cancelled_at_a_checkpoint_puts_nothing_down_twice(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"key {n},{n if n % 10 else 'x'}\n" for n in range(6000)]
+    file = tmp_path / "a.csv"
+    file.write_text("pk,n:N\n" + "".join(rows))
+    loop, saved = asyncio.get_running_loop(), CheckpointFile.save
+    cancelled = 0
+
+    def save(checkpoint: CheckpointFile, state: Checkpoint) -> None:
+        # In the thread, after the dead letters: the load learns of it when this is done.
+        nonlocal cancelled
+        if state.dead_letters and not cancelled:
+            cancelled += 1
+            loop.call_soon_threadsafe(task.cancel)
+        saved(checkpoint, state)
+
+    monkeypatch.setattr(CheckpointFile, "save", save)
+    task = asyncio.create_task(load(db, file, "things", checkpoint=True, checkpoint_every=0))
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert cancelled
+    assert "started again with checkpoint" in caught.value.__notes__[0]
+    report = await load(db, file, "things", checkpoint=True)
+    assert (report.written, report.rejected) == (5400, 600)
+    letters = tmp_path / "a.rejected.csv"
+    assert letters.read_text() == "pk,n:N\n" + "".join(row for row in rows if row.endswith("x\n"))
 
 
 def last_row_wins(rows: list[str]) -> dict[str, int]:

@@ -35,7 +35,7 @@ OF_CODECS = [
 NEEDS = [
     *("attrs", "blockbuster", "boto3", "hypothesis", "looptime", "moto[dynamodb]", "msgspec"),
     *("numpy", "pydantic", "pytest", "pytest-asyncio", "flask", "flask-cors", "opentelemetry-api"),
-    *("rich", "typer"),
+    *("pyarrow", "rich", "typer"),
 ]
 
 

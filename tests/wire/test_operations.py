@@ -14,7 +14,7 @@ from aiobatch.wire import placeholders
 from aiobatch.wire.placeholders import OPERATIONS, method_of, placeholder
 
 # They move no items.
-ABOUT_TABLES = {"DescribeTable"}
+ABOUT_TABLES = {"CreateTable", "DescribeTable"}
 
 
 @pytest.fixture(scope="module")
