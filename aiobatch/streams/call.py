@@ -136,7 +136,8 @@ class OpenCall(BatchCall):
             # Until the pump asks again how much is missing.
             self._full_at = _NEVER
             self.wake.set()
-        elif self._timer is None:
+        # Even then: what leaves next may be others, and this one must not wait for ever.
+        if self._timer is None:
             self._timer = self._loop.call_later(self._max_wait, self._waited)
 
     def hurry(self) -> None:

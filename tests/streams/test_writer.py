@@ -327,6 +327,29 @@ async def test_a_write_waits_for_the_one_under_way(db: DynamoDB, wire: FakeWire)
     assert wire.requests[1].arrived_at >= (wire.requests[0].answered_at or 0.0)
 
 
+@pytest.mark.parametrize("others", range(23, 28))
+async def test_a_write_that_had_to_wait_is_not_left_behind_by_full_requests(
+    others: int, wire: FakeWire
+) -> None:
+    """It joins what waits for the only slot, whose full requests may leave it as the last one."""
+    wire.always(Fault.latency(1.0))
+    async with (
+        DynamoDB(wire=wire, key_names={"things": ("pk",)}, max_concurrency=1) as db,
+        db.batch_writer("things", max_wait=0.25, max_pending=100) as writer,
+        asyncio.timeout(60),
+    ):
+        for number in range(25):
+            await writer.put(item(number))
+        await asyncio.sleep(0.1)
+        for number in range(25, 25 + others):
+            await writer.put(item(number))
+        # The timer of those is over before the first request is.
+        await asyncio.sleep(0.5)
+        await writer.put(item(0, 1))
+        await writer.flush()
+        assert writer.report.processed == 26 + others
+
+
 async def test_a_write_replaces_one_that_was_not_sent(db: DynamoDB, wire: FakeWire) -> None:
     async with db.batch_writer("things") as writer:
         await writer.put(item(1, 1))
