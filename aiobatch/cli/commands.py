@@ -171,6 +171,24 @@ async def _would_load(job: Job, wanted: Loading) -> Exit:
     return Exit.REJECTED if cost.refused else Exit.DONE
 
 
+def _show_scan(
+    job: Job, report: bulk.ExportReport | bulk.CopyReport, total: int, anew: str | None
+) -> None:
+    """How far an export or a copy is; ``anew`` at first: what to say where nothing is kept."""
+    display = job.display
+    if anew is not None:
+        how = "to go on" if report.checkpoint is not None else anew
+        job.how_to_go_on = f"{how}: {command_line()}"
+        if report.resumed_at:
+            display.say(f"goes on behind item {report.resumed_at:,}")
+            display.state.before_share = _of(report.resumed_at, total) or 0.0
+    display.update(
+        items=report.items,
+        before=report.resumed_at,
+        share=1.0 if report.finished else _of(report.items, total),
+    )
+
+
 def export(
     table: str,
     output: str,
@@ -194,19 +212,7 @@ def export(
 
         def progress(report: bulk.ExportReport) -> None:
             first, reports[:] = not reports, [report]
-            if first:
-                if report.checkpoint is not None:
-                    job.how_to_go_on = f"to go on: {command_line()}"
-                else:
-                    job.how_to_go_on = f"it begins anew with: {command_line()}"
-                if report.resumed_at:
-                    display.say(f"goes on behind item {report.resumed_at:,}")
-                    display.state.before_share = _of(report.resumed_at, total) or 0.0
-            display.update(
-                items=report.items,
-                before=report.resumed_at,
-                share=1.0 if report.finished else _of(report.items, total),
-            )
+            _show_scan(job, report, total, "it begins anew with" if first else None)
 
         job.summary = lambda: _summary(reports, "output", "segments")
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
@@ -241,18 +247,8 @@ def copy(
 
         def progress(report: bulk.CopyReport) -> None:
             first, reports[:] = not reports, [report]
-            if first:
-                if report.checkpoint is not None:
-                    job.how_to_go_on = f"to go on: {command_line()}"
-                else:
-                    job.how_to_go_on = f"without --checkpoint, it begins anew: {command_line()}"
-                if report.resumed_at:
-                    display.say(f"goes on behind item {report.resumed_at:,}")
-                    display.state.before_share = _of(report.resumed_at, total) or 0.0
-            display.update(
-                items=report.items,
-                before=report.resumed_at,
-                share=1.0 if report.finished else _of(report.items, total),
+            _show_scan(
+                job, report, total, "without --checkpoint, it begins anew" if first else None
             )
 
         job.summary = lambda: _summary(reports, "source", "target", "segments")
