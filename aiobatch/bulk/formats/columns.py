@@ -6,19 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from aiobatch.bulk.errors import FormatError
+from aiobatch.bulk.formats.typed import typed_of
 from aiobatch.bulk.formats.types import check_types
 
-__all__ = ["HELD_BACK", "Columns", "declared_columns", "found_columns", "refuse_strangers"]
+__all__ = ["ColumnedWriter", "Columns", "found_columns"]
 
-#: From so many items the columns are found where they are not declared.
-HELD_BACK: Final = 1000
+# From so many items the columns are found where they are not declared.
+_HELD_BACK: Final = 1000
 
 _SIMPLE: Final = frozenset({"S", "N", "B", "BOOL", "SS", "NS", "BS"})
 
 Columns = dict[str, str]
 
 
-def declared_columns(
+def _declared_columns(
     columns: Iterable[str] | None, types: Mapping[str, str] | None
 ) -> Columns | None:
     """The columns as the caller gave them, with their types; None where only types were given.
@@ -51,7 +52,7 @@ def found_columns(items: Iterable[Mapping[str, Any]], types: Mapping[str, str]) 
     return {**found, **types}
 
 
-def refuse_strangers(item: Mapping[str, Any], columns: Columns) -> None:
+def _refuse_strangers(item: Mapping[str, Any], columns: Columns) -> None:
     """Raise FormatError for an attribute that has no column."""
     for name in item:
         if name not in columns:
@@ -60,3 +61,53 @@ def refuse_strangers(item: Mapping[str, Any], columns: Columns) -> None:
                 ' with columns=, or write DynamoDB JSON (format="dynamodb-json")',
                 path=name,
             )
+
+
+class ColumnedWriter:
+    """What writers of rows under columns have in common: the first items tell the columns.
+
+    Args:
+        types: types by attribute.
+        columns: all columns, in their order. None: those of the first items, which are held back.
+    """
+
+    def __init__(self, types: Mapping[str, str] | None, columns: Iterable[str] | None) -> None:
+        self._types = check_types(types)
+        self._columns = _declared_columns(columns, types)
+        self._held: list[Mapping[str, Any]] = []
+
+    def write(self, item: Any) -> None:
+        """See :class:`Writer`."""
+        self.write_typed(typed_of(item))
+
+    def write_typed(self, item: Mapping[str, Any]) -> None:
+        """See :class:`Writer`."""
+        if self._columns is not None:
+            self._write_under(item, self._columns)
+            return
+        self._held.append(item)
+        if len(self._held) >= _HELD_BACK:
+            self._settle()
+
+    def close(self) -> None:
+        """See :class:`Writer`."""
+        if self._columns is None:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._columns = found_columns(self._held, self._types)
+        held, self._held = self._held, []
+        self._found(self._columns)
+        for item in held:
+            self._write_under(item, self._columns)
+
+    def _write_under(self, item: Mapping[str, Any], columns: Columns) -> None:
+        _refuse_strangers(item, columns)
+        self._write(item, columns)
+
+    def _found(self, columns: Columns) -> None:
+        """The columns are known now that were not declared."""
+
+    def _write(self, item: Mapping[str, Any], columns: Columns) -> None:
+        """Write an item that has no other attributes."""
+        raise NotImplementedError

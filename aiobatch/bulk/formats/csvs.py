@@ -13,16 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from aiobatch.bulk.errors import FormatError
-from aiobatch.bulk.formats.columns import (
-    HELD_BACK,
-    declared_columns,
-    found_columns,
-    refuse_strangers,
-)
+from aiobatch.bulk.formats.columns import ColumnedWriter, Columns
 from aiobatch.bulk.formats.lines import LONGEST_LINE, read_line
 from aiobatch.bulk.formats.rows import START, Broken, Position, Row
-from aiobatch.bulk.formats.typed import mismatch, simple_json, typed_of
-from aiobatch.bulk.formats.types import check_types, from_cell, split_header
+from aiobatch.bulk.formats.typed import mismatch, simple_json
+from aiobatch.bulk.formats.types import from_cell, split_header
 
 __all__ = ["CsvReader", "CsvWriter"]
 
@@ -171,7 +166,7 @@ def _check_utf8(text: str) -> None:
         raise Broken("is not UTF-8") from None
 
 
-class CsvWriter:
+class CsvWriter(ColumnedWriter):
     """Writes CSV.
 
     Args:
@@ -189,46 +184,21 @@ class CsvWriter:
         *,
         header: bool,
     ) -> None:
+        super().__init__(types, columns)
         self._stream = stream
-        self._types = check_types(types)
-        self._columns = declared_columns(columns, types)
         self._header = header
-        self._held: list[Mapping[str, Any]] = []
         if self._columns is not None:
             self._write_header(self._columns)
 
-    def write(self, item: Any) -> None:
-        """See :class:`Writer`."""
-        self.write_typed(typed_of(item))
-
-    def write_typed(self, item: Mapping[str, Any]) -> None:
-        """See :class:`Writer`."""
-        if self._columns is not None:
-            self._write(item, self._columns)
-            return
-        self._held.append(item)
-        if len(self._held) >= HELD_BACK:
-            self._settle()
-
-    def close(self) -> None:
-        """See :class:`Writer`."""
-        if self._columns is None:
-            self._settle()
-
-    def _settle(self) -> None:
-        self._columns = found_columns(self._held, self._types)
-        held, self._held = self._held, []
-        if self._columns:
-            self._write_header(self._columns)
-        for item in held:
-            self._write(item, self._columns)
+    def _found(self, columns: Columns) -> None:
+        if columns:
+            self._write_header(columns)
 
     def _write_header(self, columns: Mapping[str, str]) -> None:
         if self._header:
             self._stream.write(header_of(columns))
 
-    def _write(self, item: Mapping[str, Any], columns: dict[str, str]) -> None:
-        refuse_strangers(item, columns)
+    def _write(self, item: Mapping[str, Any], columns: Columns) -> None:
         cells = []
         for name, kind in columns.items():
             typed = item.get(name)

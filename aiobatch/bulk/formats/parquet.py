@@ -17,15 +17,10 @@ from typing import Any, BinaryIO, Final
 from orjson import dumps
 
 from aiobatch.bulk.errors import FormatError, MissingExtra
-from aiobatch.bulk.formats.columns import (
-    HELD_BACK,
-    declared_columns,
-    found_columns,
-    refuse_strangers,
-)
+from aiobatch.bulk.formats.columns import ColumnedWriter, Columns
 from aiobatch.bulk.formats.plain import parse_json, plain_json
 from aiobatch.bulk.formats.rows import START, Broken, Position, Row
-from aiobatch.bulk.formats.typed import line_of, mismatch, typed_of
+from aiobatch.bulk.formats.typed import line_of, mismatch
 from aiobatch.bulk.formats.types import check_types, from_json
 from aiobatch.codec import decode_item
 
@@ -193,7 +188,7 @@ def _declared(kind: str | None, value: Any) -> dict[str, Any]:
     return {"UNREADABLE": type(value).__name__}
 
 
-class ParquetWriter:
+class ParquetWriter(ColumnedWriter):
     """Writes Parquet; see the module for how."""
 
     def __init__(
@@ -202,43 +197,20 @@ class ParquetWriter:
         types: Mapping[str, str] | None,
         columns: Iterable[str] | None,
     ) -> None:
+        super().__init__(types, columns)
         self._pa, self._parquet = _pyarrow()
         self._stream = stream
-        self._types = check_types(types)
-        self._columns = declared_columns(columns, types)
-        self._held: list[Mapping[str, Any]] = []
         self._rows: list[list[Any]] = []
         self._out: Any = None
         self._schema: Any = None
 
-    def write(self, item: Any) -> None:
-        """See :class:`Writer`."""
-        self.write_typed(typed_of(item))
-
-    def write_typed(self, item: Mapping[str, Any]) -> None:
-        """See :class:`Writer`."""
-        if self._columns is not None:
-            self._write(item, self._columns)
-            return
-        self._held.append(item)
-        if len(self._held) >= HELD_BACK:
-            self._settle()
-
     def close(self) -> None:
         """See :class:`Writer`."""
-        if self._columns is None:
-            self._settle()
+        super().close()
         self._write_group()
         self._out.close()
 
-    def _settle(self) -> None:
-        self._columns = found_columns(self._held, self._types)
-        held, self._held = self._held, []
-        for item in held:
-            self._write(item, self._columns)
-
-    def _write(self, item: Mapping[str, Any], columns: dict[str, str]) -> None:
-        refuse_strangers(item, columns)
+    def _write(self, item: Mapping[str, Any], columns: Columns) -> None:
         self._rows.append(
             [
                 _value(item[name], kind, name) if name in item else None
