@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiobatch import intake
 from aiobatch.bulk.errors import CopyFailed
 from aiobatch.bulk.place import ScanCheckpoint, ScanState
+from aiobatch.bulk.scan_report import ScanReport
 from aiobatch.bulk.segments import DEFAULT_SEGMENTS, Progress, Scanned, Selection, read_segments
 from aiobatch.bulk.table import TableIdentity, describe
 from aiobatch.bulk.threads import Worker
@@ -29,7 +30,7 @@ _DECODED_A_TURN = 50
 
 
 @dataclass(slots=True)
-class CopyReport:
+class CopyReport(ScanReport):
     """How far a copy is. It is live.
 
     Attributes:
@@ -47,19 +48,7 @@ class CopyReport:
 
     source: str
     target: str
-    items: int = 0
-    resumed_at: int = 0
-    scanned: int = 0
-    segments: int = 0
-    segments_done: int = 0
-    checkpoint: Path | None = None
-    finished: bool = False
-    elapsed: float = 0.0
-
-    def in_words(self) -> str:
-        """The counts, in words."""
-        words = f"{self.items:,} items, {self.segments_done} of {self.segments} segments copied"
-        return words + (f", {self.resumed_at:,} by earlier runs" if self.resumed_at else "")
+    verb: ClassVar[str] = "copied"
 
 
 async def copy(
@@ -203,9 +192,7 @@ class _Run:
             )
             self._report.checkpoint = saved.path
         report, state = self._report, self.state
-        report.items = report.resumed_at = state.items
-        report.segments = len(state.segments)
-        report.segments_done = sum(each.done for each in state.segments)
+        report.begin(state)
 
     async def take(self, page: Scanned) -> None:
         items = []

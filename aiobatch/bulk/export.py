@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiobatch import intake
 from aiobatch.bulk.formats import check_format, check_types, format_of
 from aiobatch.bulk.output import LocalOutput, Output, StreamedOutput
 from aiobatch.bulk.place import ScanCheckpoint, ScanState, all_done
+from aiobatch.bulk.scan_report import ScanReport
 from aiobatch.bulk.segments import DEFAULT_SEGMENTS, Progress, Scanned, Selection, read_segments
 from aiobatch.bulk.sources import Source
 from aiobatch.bulk.table import describe
@@ -26,7 +27,7 @@ __all__ = ["ExportReport", "default_export_checkpoint", "export"]
 
 
 @dataclass(slots=True)
-class ExportReport:
+class ExportReport(ScanReport):
     """How far an export is. It is live.
 
     Attributes:
@@ -44,19 +45,7 @@ class ExportReport:
 
     table_name: str
     output: str
-    items: int = 0
-    resumed_at: int = 0
-    scanned: int = 0
-    segments: int = 0
-    segments_done: int = 0
-    checkpoint: Path | None = None
-    finished: bool = False
-    elapsed: float = 0.0
-
-    def in_words(self) -> str:
-        """The counts, in words."""
-        words = f"{self.items:,} items, {self.segments_done} of {self.segments} segments read"
-        return words + (f", {self.resumed_at:,} by earlier runs" if self.resumed_at else "")
+    verb: ClassVar[str] = "read"
 
 
 def default_export_checkpoint(output: str | os.PathLike[str]) -> Path:
@@ -231,9 +220,7 @@ class _Run:
     async def open(self, total_segments: int | None) -> None:
         await self._worker.run(lambda: self._open(total_segments))
         report, state = self._report, self.state
-        report.items = report.resumed_at = state.items
-        report.segments = len(state.segments)
-        report.segments_done = sum(each.done for each in state.segments)
+        report.begin(state)
         report.checkpoint = None if self._checkpoint is None else self._checkpoint.path
 
     def _open(self, total_segments: int | None) -> None:
