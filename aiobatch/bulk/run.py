@@ -197,6 +197,9 @@ class LoadRun:
             stopped = stopped if isinstance(stopped, asyncio.CancelledError) else error
         try:
             await self._put_down(stopped)
+            if stopped is None:
+                # Whoever was cancelled meanwhile keeps the checkpoint, even with nothing left.
+                await asyncio.sleep(0)
         except asyncio.CancelledError as error:
             stopped = error  # once it was written
         stopped = stopped or self._refused
@@ -382,6 +385,8 @@ class LoadRun:
 
     def _how_far(self) -> str:
         words = self._report.in_words()
+        if self._report.finished:
+            return f"{words}; it is over, and nothing is left to do"
         if self._checkpoint is not None:
             return f"{words}; started again with checkpoint {self._checkpoint.path}, it goes on"
         return f"{words}; without a checkpoint, it begins at the first row when started again"

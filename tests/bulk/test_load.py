@@ -328,6 +328,61 @@ async def test_a_load_that_is_cancelled_at_a_checkpoint_puts_nothing_down_twice(
     assert letters.read_text() == "pk,n:N\n" + "".join(row for row in rows if row.endswith("x\n"))
 
 
+@pytest.mark.parametrize("last", ["checkpoint", "close"])
+async def test_a_load_that_is_cancelled_at_its_very_end(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    rows = [f"key {n},{n if n % 10 else 'x'}\n" for n in range(200)]
+    file = tmp_path / "a.csv"
+    file.write_text("pk,n:N\n" + "".join(rows))
+    loop, saved, closed = asyncio.get_running_loop(), CheckpointFile.save, CheckpointFile.close
+
+    def save(checkpoint: CheckpointFile, state: Checkpoint) -> None:
+        saved(checkpoint, state)
+        if last == "checkpoint" and state.done == 200:
+            loop.call_soon_threadsafe(task.cancel)
+
+    def close(checkpoint: CheckpointFile, *, remove: bool = False) -> None:
+        if last == "close" and remove:
+            loop.call_soon_threadsafe(task.cancel)
+        closed(checkpoint, remove=remove)
+
+    monkeypatch.setattr(CheckpointFile, "save", save)
+    monkeypatch.setattr(CheckpointFile, "close", close)
+    task = asyncio.create_task(load(db, file, "things", checkpoint=True))
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    (note,) = caught.value.__notes__
+    monkeypatch.undo()
+    if last == "close":
+        # Too late: what it was cancelled in was the last thing to do.
+        assert "200 rows done: 180 written, 20 rejected" in note
+        assert "it is over, and nothing is left to do" in note
+    else:
+        assert "started again with checkpoint" in note
+        report = await load(db, file, "things", checkpoint=True)
+        assert (report.resumed_at, report.written, report.rejected) == (200, 180, 20)
+    assert names(tmp_path) == {"a.csv", "a.rejected.csv", "a.rejected.csv.reasons.jsonl"}
+    assert len(table(wire)) == 180
+
+
+async def test_a_load_that_is_cancelled_by_what_it_tells_at_its_end_keeps_its_checkpoint(
+    db: DynamoDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiobatch.bulk.run._PROGRESS_EVERY", 0)
+    file = csv(tmp_path / "a.csv", range(200))
+
+    def look(live: LoadReport) -> None:
+        if live.done == 200 and not (live.finished or task.cancelling()):
+            task.cancel()
+
+    task = asyncio.create_task(load(db, file, "things", checkpoint=True, on_progress=look))
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert "started again with checkpoint" in caught.value.__notes__[0]
+    assert (await load(db, file, "things", checkpoint=True)).resumed_at == 200
+
+
 def last_row_wins(rows: list[str]) -> dict[str, int]:
     pairs = [row.strip().split(",") for row in rows]
     return {key: int(value) for key, value in pairs if value != "x"}
