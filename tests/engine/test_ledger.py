@@ -4,14 +4,20 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aiobatch.engine.ledger import Ledger, State
+from aiobatch.engine.ledger import Ledger, Rejection, State
 
 
 def test_an_entry_ends_once() -> None:
     ledger = Ledger(1, writes=True)
     ledger.ended([0], State.PROCESSED)
-    with pytest.raises(RuntimeError, match="ended twice"):
-        ledger.ended(range(1), State.MISSING)
+    told = r"^entry 0 ended twice: PROCESSED, then MISSING$"
+    for entries in (range(1), [0]):
+        with pytest.raises(RuntimeError, match=told):
+            ledger.ended(entries, State.MISSING)
+    with pytest.raises(RuntimeError, match=r"^entry 0 ended twice: PROCESSED, then REJECTED$"):
+        ledger.rejected(0, "ValidationException", "no")
+    assert not ledger.rejections
+    assert ledger.state(0) is State.PROCESSED
 
 
 def test_a_read_without_an_answer_is_unprocessed() -> None:
@@ -35,11 +41,50 @@ def test_another_entry_takes_the_place_of_one_that_ended(doubtful: bool) -> None
     assert ledger.is_in_flight(0)
     ledger.rejected(0, "ValidationException", "no")
     assert not ledger.is_in_flight(0)
-    ledger.reopen(0, doubtful=doubtful)
+    assert ledger.rejections == {0: Rejection("ValidationException", "no")}
+    assert ledger.reopen(0, doubtful=doubtful) == State.REJECTED
     assert ledger.is_pending(0)
     assert not ledger.rejections
     ledger.given_up(0)
     assert ledger.state(0) is (State.UNKNOWN if doubtful else State.UNPROCESSED)
+
+
+def test_another_entry_is_no_longer_in_flight_nor_rejected() -> None:
+    ledger = Ledger(3, writes=True)
+    ledger.rejected(0, "ValidationException", "no")
+    ledger.rejected(2, "ValidationException", "no")
+    ledger.ended([1], State.PROCESSED)
+    ledger.depart([1])
+    assert ledger.reopen(1, doubtful=False) == State.PROCESSED
+    assert not ledger.is_in_flight(1)
+    assert list(ledger.rejections) == [0, 2]
+    ledger.reopen(2, doubtful=False)
+    assert list(ledger.rejections) == [0]
+
+
+def test_a_part_is_read_as_if_it_were_all() -> None:
+    ledger = Ledger(6, writes=True)
+    part = ledger.part(2, 3)
+    assert len(part) == 3
+    assert part.are_all(State.PENDING)
+    for entry in (1, 4, 5):
+        ledger.rejected(entry, "ValidationException", f"no {entry}")
+    ledger.ended([2], State.MISSING)
+    assert part.states() == bytes((State.MISSING, State.PENDING, State.REJECTED))
+    assert [part.state(entry) for entry in range(3)] == list(part.states())
+    assert isinstance(part.state(0), State)
+    assert part.rejections == {2: Rejection("ValidationException", "no 4")}
+    assert not part.are_all(State.MISSING)
+    part.close()
+    assert ledger.state(0) is State.UNPROCESSED
+    assert part.counts() == {
+        State.PENDING: 0,
+        State.PROCESSED: 0,
+        State.MISSING: 1,
+        State.UNPROCESSED: 1,
+        State.REJECTED: 1,
+        State.UNKNOWN: 0,
+    }
 
 
 def test_doubt_outlives_a_later_refusal() -> None:

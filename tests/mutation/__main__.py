@@ -35,7 +35,9 @@ _SETTINGS = """
 [tool.mutmut]
 source_paths = ["aiobatch"]
 only_mutate = ["{module}"]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]
+pytest_add_cli_args = [
+    "-p", "no:cacheprovider", "-p", "tests.mutation.quick", "--hypothesis-seed=0",
+]
 pytest_add_cli_args_test_selection = [{tests}]
 use_git_change_detection = false
 track_dependencies = false
