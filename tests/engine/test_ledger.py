@@ -157,11 +157,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         start=st.integers(0, 11),
+        stop=st.integers(1, 12),
         step=st.integers(1, 4),
         state=st.sampled_from([State.PROCESSED, State.MISSING]),
     )
-    def leave_and_end_in_a_range(self, start: int, step: int, state: State) -> None:
-        entries = range(start, len(self.ledger), step)
+    def leave_and_end_in_a_range(self, start: int, stop: int, step: int, state: State) -> None:
+        entries = range(start, min(stop, len(self.ledger)), step)
         if not self.pending.issuperset(entries) or self.flying.intersection(entries):
             return
         self.ledger.depart(entries)
@@ -189,6 +190,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for entry in range(len(self.ledger)):
             assert self.ledger.state(entry) is self.ended.get(entry, State.PENDING)
             assert self.ledger.is_pending(entry) == (entry in self.pending)
+            assert self.ledger.is_in_flight(entry) == (entry in self.flying)
         assert set(self.ledger.rejections) == {
             entry for entry, state in self.ended.items() if state is State.REJECTED
         }
