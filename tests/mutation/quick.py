@@ -1,4 +1,4 @@
-"""A plugin of pytest for the runs on mutants: the first failure is enough, and is not made smaller."""
+"""A plugin of pytest for the runs on mutants: the first failure is enough, and stays as it is."""
 
 from hypothesis import Phase, settings
 
@@ -6,6 +6,7 @@ settings.register_profile(
     "mutation",
     phases=(Phase.explicit, Phase.generate),
     database=None,
+    max_examples=50,
     report_multiple_bugs=False,
 )
 # At once, and not with --hypothesis-profile: state machines take their settings on import.
