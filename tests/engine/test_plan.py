@@ -136,6 +136,12 @@ def test_a_plan_that_was_cleared_sends_nothing() -> None:
     assert (len(plan), list(plan.cut())) == (1, [9])
 
 
+def test_what_was_never_sent_is_cut_in_ranges() -> None:
+    """They are joined and settled in slices, which is what makes large calls cheap."""
+    plan = Plan(strided(range(6), 2), lambda _: 1, max_entries=2, max_bytes=100)
+    assert [plan.cut() for _ in range(3)] == [range(0, 6, 3), range(1, 6, 3), range(2, 6, 3)]
+
+
 def test_an_entry_larger_than_a_request_goes_alone() -> None:
     sizes = [10, 500, 10, 10]
     plan = Plan(range(4), sizes.__getitem__, max_entries=25, max_bytes=100)
@@ -221,6 +227,10 @@ class PlanMachine(RuleBasedStateMachine):
     @rule(entries=st.integers(0, 10))
     def shrink(self, entries: int) -> None:
         self.plan.shrink(entries)
+
+    @rule()
+    def widen(self) -> None:
+        self.plan.widen()
 
     @invariant()
     def every_entry_is_in_one_place(self) -> None:

@@ -92,6 +92,19 @@ def test_a_table_set_apart_shares_no_request() -> None:
     assert sorted(map(sorted, requests)) == [[0, 2], [1]]
 
 
+def test_a_table_set_apart_keeps_to_its_pace() -> None:
+    plan = plan_of([9], [10] * 9, 25, 50)
+    plan.apart.add(0)
+    assert cut(plan, lambda _: 2) == {0: [0, 1]}
+    assert cut(plan) == {0: [2, 3, 4, 5, 6]}
+
+
+def test_tables_take_turns_in_being_the_first() -> None:
+    plan = plan_of([9, 9, 9], [1] * 27, 25, 1000)
+    orders = [list(cut(plan, lambda _: 2)) for _ in range(4)]
+    assert orders == [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]
+
+
 def test_what_a_refused_request_of_two_tables_is_split_into() -> None:
     plan = plan_of([2, 3], [1] * 5, 25, 1000)
     [*entries] = [entry for part in plan.cut(lambda _: 25).values() for entry in part]
@@ -186,6 +199,10 @@ class TablesPlanMachine(RuleBasedStateMachine):
     @rule(entries=st.integers(0, 10))
     def shrink(self, entries: int) -> None:
         self.plan.shrink(entries)
+
+    @rule()
+    def widen(self) -> None:
+        self.plan.widen()
 
     @invariant()
     def every_entry_is_in_one_place(self) -> None:
