@@ -42,7 +42,9 @@ pytest_add_cli_args = [
 pytest_add_cli_args_test_selection = [{tests}]
 use_git_change_detection = false
 track_dependencies = false
-timeout_multiplier = 1.0  # twice the time that the tests take: a change may make a loop endless
+# A change may make a loop endless: 20 s, and twice what the tests take, of processor time.
+timeout_constant = 10.0
+timeout_multiplier = 1.0
 """
 
 
