@@ -42,9 +42,9 @@ pytest_add_cli_args = [
 pytest_add_cli_args_test_selection = [{tests}]
 use_git_change_detection = false
 track_dependencies = false
-# A change may make a loop endless: 20 s, and twice what the tests take, of processor time.
-timeout_constant = 10.0
-timeout_multiplier = 1.0
+# A change may make a loop endless: three times what the tests take, and 15 s.
+timeout_constant = 5.0
+timeout_multiplier = 3.0
 """
 
 
