@@ -238,12 +238,12 @@ class Loader(Generic[ItemT]):
                 try:
                     if waiting is not None:
                         loaded[at] = await waiting[1]
+                    if self._convert is not None and turn_is_over():
+                        await next_turn()
                     loaded[at] = self._made(loaded[at], at)
                 except Exception as error:
                     first = first or error
                     loaded[at] = error
-                if self._convert is not None and turn_is_over():
-                    await next_turn()
         finally:
             for waiting in waiters.values():
                 if waiting is not None:
@@ -460,9 +460,9 @@ class Loader(Generic[ItemT]):
             )
             await engine.run(call, turn)
         for at, key in enumerate(keys):
-            self._answer(key, call, at, requests.items[at])
             if turn_is_over():
                 await next_turn()
+            self._answer(key, call, at, requests.items[at])
 
     def _answer(self, key: _Key, call: BatchCall, at: int, item: Loaded) -> None:
         """Tell all who wait for a key what became of it."""
