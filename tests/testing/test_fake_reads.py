@@ -177,6 +177,21 @@ async def test_an_update_without_an_expression_makes_the_item() -> None:
     assert wire.items("t") == [{"pk": "a"}]
 
 
+async def test_a_single_delete_tells_what_it_deleted() -> None:
+    wire = FakeWire({"t": ("pk",)})
+    wire.put("t", [{"pk": "a", "n": 1}])
+    async with DynamoDB(wire=wire) as db:
+        told = [
+            await db.delete(
+                {"pk": "a"}, "t", return_values="ALL_OLD", return_consumed_capacity="TOTAL"
+            )
+            for _ in range(2)
+        ]
+    assert [answer.get("Attributes") for answer in told] == [{"pk": "a", "n": 1}, None]
+    assert [answer["ConsumedCapacity"]["CapacityUnits"] for answer in told] == [1.0, 1.0]
+    assert wire.items("t") == []
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"a"'])
 async def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     for operation in ("BatchGetItem", "PutItem", "DescribeTable"):

@@ -232,7 +232,15 @@ CASES = [
         transaction({"Put": put(A), "Delete": {"TableName": T, "Key": A}}),
         otherwise="ministack dynalite",
     ),
+    Case(
+        "a transaction",
+        None,
+        "TransactWriteItems",
+        transaction({"Put": put(A)}, {"Delete": {"TableName": U, "Key": {**A, "sk": A["pk"]}}}),
+        otherwise="dynalite",
+    ),
     # Updates.
+    Case("an update of nothing", INVALID, "UpdateItem", update(" ")),
     Case("a path into a path", INVALID, "UpdateItem", update("SET m.a = :v, m = :v", V)),
     Case("a delete of a number", INVALID, "UpdateItem", update("DELETE n :v", {":v": {"N": "1"}})),
     Case("an addition of a string", INVALID, "UpdateItem", update("ADD s :v", V)),
