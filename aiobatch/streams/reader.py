@@ -170,7 +170,8 @@ class ItemStream(Stream, Generic[ItemT]):
             self._cut_short = failed.error
         except Exception as error:
             if self._cut_short is None and not self._is_over:
-                self._cut_short = error
+                # It could not begin, as where the client was closed before the first key.
+                self._broken = error
         if self._call is not None:
             self._call.close()
 
