@@ -255,8 +255,7 @@ class ItemStream(Stream, Generic[ItemT]):
         others: list[int] = []
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             if state_of(place) is processed:
                 ready.append((entry, found[place]))
                 found[place] = None
@@ -285,6 +284,6 @@ class ItemStream(Stream, Generic[ItemT]):
 
     def _ran(self, runner: asyncio.Task[None]) -> None:
         super()._ran(runner)
-        if self._feeder is not None:
-            # Nothing more can be read, whatever the source would still give.
-            self._feeder.cancel()
+        # Nothing more can be read, whatever the source would still give.
+        assert self._feeder is not None
+        self._feeder.cancel()
