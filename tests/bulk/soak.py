@@ -20,7 +20,7 @@ from aiobatch import DynamoDB
 from aiobatch.testing import Fault, FaultProxy
 from tests.backends import BackendPool
 from tests.bulk import rows
-from tests.bulk.kills import KilledLoad, killed_load, wrong_letters
+from tests.bulk.kills import Killed, killed_load, wrong_letters
 from tests.bulk.test_kills import FAULTS
 
 MOST_WRITES_A_ROW = 1.35
@@ -109,7 +109,7 @@ HEADER = (
 )
 
 
-def told(name: str, total: int, loaded: KilledLoad, seconds: float, wrong: list[str]) -> str:
+def told(name: str, total: int, loaded: Killed, seconds: float, wrong: list[str]) -> str:
     return (
         f"{name:>8} {total:10,} {loaded.kills:6} {loaded.accepted / total:11.3f}"
         f" {total / seconds:8,.0f} {loaded.peak_kb / 1024:8.0f} {seconds:8.1f} {len(wrong):6}"

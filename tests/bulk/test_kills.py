@@ -1,4 +1,4 @@
-"""Killed at random moments and started again: the table equals the input, at little cost."""
+"""Killed at random moments and started again: what comes out equals what went in."""
 
 import asyncio
 import os
@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from aiobatch import DynamoDB
 from aiobatch.testing import Fault, FaultProxy
 from tests.backends import Backend, read_selection
 from tests.bulk import rows
-from tests.bulk.kills import differences, killed_load, wrong_letters
+from tests.bulk.kills import (
+    differences,
+    killed_load,
+    killed_scan,
+    wrong_export,
+    wrong_letters,
+)
 from tests.conftest import TableFactory
 
 if TYPE_CHECKING:
@@ -73,3 +80,66 @@ async def test_a_killed_load_ends_as_if_it_had_run_through(
     # Neither a checkpoint nor a lock is left.
     left = {path.name for path in tmp_path.iterdir()}  # noqa: ASYNC240
     assert not [name for name in left if "checkpoint" in name]
+
+
+ITEMS = 1500
+PAGE = 20
+
+
+async def filled(backend: Backend, name: str) -> None:
+    async with DynamoDB(endpoint_url=backend.endpoint_url) as db:
+        await db.batch_write_item([rows.item(row) for row in range(ITEMS)], name)
+
+
+@pytest.mark.parametrize("backend", [BACKEND], indirect=True)
+@pytest.mark.parametrize("output", ["out.json", "out.json.gz", "out.csv"])
+async def test_a_killed_export_holds_each_item_once(
+    backend: Backend, table: TableFactory, output: str, tmp_path: Path
+) -> None:
+    name = await table()
+    await filled(backend, name)
+    path = tmp_path / output
+    settings = {
+        "table_name": name,
+        "output": str(path),
+        "total_segments": 4,
+        "page_size": PAGE,
+        "max_concurrency": 4,
+        "checkpoint_every": 0.02,
+    }
+    total = len(rows.last_rows(range(ITEMS), broken=True))
+    async with FaultProxy(backend.endpoint_url) as proxy, asyncio.timeout(120):
+        ended = await killed_scan(
+            proxy, "export", settings, kills=3, pages=total // PAGE, seed=len(output)
+        )
+    assert (ended.kills, ended.starts) == (3, 4)
+    assert ended.last["items"] == total
+    assert ended.last["resumed_at"] > 0
+    assert await asyncio.to_thread(wrong_export, path, range(ITEMS)) == []
+    # Neither a part, nor a checkpoint, nor a lock is left.
+    assert [each.name for each in tmp_path.iterdir()] == [output]  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize("backend", [BACKEND], indirect=True)
+async def test_a_killed_copy_is_equal(
+    backend: Backend, raw_client: "DynamoDBClient", table: TableFactory, tmp_path: Path
+) -> None:
+    source, target = await table(), await table()
+    await filled(backend, source)
+    settings = {
+        "source": source,
+        "target": target,
+        "checkpoint": str(tmp_path / "checkpoint"),
+        "total_segments": 4,
+        "page_size": PAGE,
+        "max_concurrency": 4,
+        "checkpoint_every": 0.02,
+    }
+    total = len(rows.last_rows(range(ITEMS), broken=True))
+    async with FaultProxy(backend.endpoint_url) as proxy, asyncio.timeout(120):
+        ended = await killed_scan(proxy, "copy", settings, kills=3, pages=total // PAGE, seed=3)
+    assert (ended.kills, ended.starts) == (3, 4)
+    assert ended.last["items"] == total
+    assert ended.last["resumed_at"] > 0
+    assert await differences(raw_client, target, range(ITEMS), broken=True) == []
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240
