@@ -192,7 +192,7 @@ async def _keys(
     schema: KeySchema | None,
     report: FetchReport,
 ) -> AsyncIterator[dict[str, Any]]:
-    while rows := await worker.run(slices.next):
+    while rows := await worker.run(slices.next, slices.give_up):
         for number, row in rows:
             report.keys += 1
             key = _key_of(row, schema)

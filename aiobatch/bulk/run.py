@@ -214,6 +214,8 @@ class LoadRun:
         ahead = worker.submit(slices.next)
         try:
             while True:
+                if await self._must_stop_before(ahead):
+                    return self._refused
                 try:
                     rows = await worker.result(ahead)
                 except BulkError as error:
@@ -234,8 +236,20 @@ class LoadRun:
                     if self._has_too_many():
                         return _too_many(self._report)
         finally:
+            if not ahead.done():
+                slices.give_up()
             with suppress(BulkError):
                 await worker.result(ahead)
+
+    async def _must_stop_before(self, ahead: asyncio.Future[list[tuple[int, Row]]]) -> bool:
+        """Wait for the next rows; whether rows before them are left. A pipe may be silent."""
+        ahead.add_done_callback(lambda _: self._news.set())
+        while not (self._left or self._refused is not None):
+            if ahead.done():
+                return False
+            self._news.clear()
+            await self._news.wait()
+        return True
 
     async def _take(self, file: int, row: Row) -> None:
         opened = _Open(file, row.number, row.line, row.end, row.raw)

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from aiobatch.bulk.errors import MissingExtra, SourceError
 from aiobatch.bulk.formats import FormatName, check_format, format_of
+from aiobatch.bulk.pipe import Pipe, is_pipe
 
 __all__ = ["STDIN", "Fingerprint", "Source", "open_output", "read_error", "resolve"]
 
@@ -80,7 +81,10 @@ class Source:
     def open(self) -> BinaryIO:
         """Open it, decompressed. Raises SourceError, MissingExtra."""
         if self.is_stdin:
-            return sys.stdin.buffer
+            if sys.stdin is None:
+                raise SourceError(self.name, "standard input is closed")
+            stdin = sys.stdin.buffer
+            return Pipe(stdin) if is_pipe(stdin) else stdin
         try:
             path = self.path
             raw = path.open("rb") if path is not None else _remote(self.name, "rb")

@@ -221,6 +221,35 @@ async def test_an_interrupted_load_says_how_to_go_on(
     assert len([item async for item in db.scan(table, consistent_read=True)]) == 3000
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("rows", [b"", b'{"pk": "a"}\n'], ids=["silent", "one row"])
+async def test_a_silent_pipe_keeps_nobody_waiting(
+    command: Command, db: DynamoDB, number: signal.Signals, rows: bytes
+) -> None:
+    table = f"piped-{number.name}-{len(rows)}"
+    arguments = ("load", "-", "--format", "jsonl", "--table", table, "--create-table", "pk:S")
+    process = await command.start(*arguments)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(rows)
+    assert b"created table" in await asyncio.wait_for(process.stderr.readline(), 30)
+    if rows:
+        # It was read, and is written though the pipe stays open.
+        async with asyncio.timeout(30):
+            while [item async for item in db.scan(table)] != [{"pk": "a"}]:
+                pass
+    process.send_signal(number)
+    asked = asyncio.get_running_loop().time()
+    # The pipe is not closed: communicate() would do so.
+    err = await asyncio.wait_for(process.stderr.read(), 30)
+    assert await process.wait() == 128 + number
+    assert asyncio.get_running_loop().time() - asked < 5
+    if rows:
+        assert b"it begins at the first row: aiobatch load -" in err
+    assert b"Traceback" not in err
+    process.stdin.close()
+
+
 async def test_a_reader_that_goes_away_ends_it(command: Command, tmp_path: Path) -> None:
     rows = lines(("pk", "text"), *((f"key {n}", "x" * 2000) for n in range(300)))
     name = write(tmp_path / "wide.csv", rows)
