@@ -215,6 +215,15 @@ def copy(
         str, typer.Argument(metavar="TARGET", help="The table to write; it must be there.")
     ],
     checkpoint: options.Checkpoint = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(
+            "--dead-letters",
+            metavar="PATH",
+            help="Where items go that TARGET refuses. Without it: SOURCE.rejected.json.",
+        ),
+    ] = None,
+    max_rejected: MaxRejected = None,
     consistent: options.Consistent = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -260,7 +269,9 @@ def copy(
 ) -> None:
     """Put all items of a table into another one.
 
-    With --checkpoint, the command goes on where it was when it is given again.
+    With --checkpoint, the command goes on where it was when it is given again. Items that TARGET
+    refuses, such as those whose keys have another type there, go to SOURCE.rejected.json, with the
+    reasons beside it.
     """
     connection = Connection(
         endpoint_url=endpoint_url,
@@ -281,6 +292,8 @@ def copy(
         )
     arguments = {
         "checkpoint": checkpoint,
+        "dead_letters": dead_letters,
+        "max_rejected": max_rejected,
         **_selection(index, filter, names, values, consistent, segments),
     }
     _end(

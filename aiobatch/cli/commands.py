@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from aiobatch.bulk.cost import estimate
 from aiobatch.bulk.create import create_table
 from aiobatch.bulk.table import describe
 from aiobatch.cli.codes import Exit
+from aiobatch.cli.display import Display
 from aiobatch.cli.running import Connection, Job, carry_out, command_line
 from aiobatch.errors import TableNotFound
 from aiobatch.limits import BATCH_WRITE_MAX_OPERATIONS, READ_UNIT_BYTES
@@ -84,8 +85,7 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
             f"{report.written:,} rows {done}, {report.rejected:,} rejected"
             f" ({display.costs_in_words()})"
         )
-        for path in report.dead_letters:
-            display.say(f"rejected rows: {path}, the reasons: {path}.reasons.jsonl", "yellow")
+        _say_dead_letters(display, "rows", report.dead_letters)
         return Exit.REJECTED if report.rejected else Exit.DONE
 
     title = (
@@ -94,6 +94,11 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
         else f"{named}, deleted from {wanted.table}"
     )
     return carry_out(title, "rows", connection, work, json=json, quiet=quiet)
+
+
+def _say_dead_letters(display: Display, unit: str, paths: Sequence[Path]) -> None:
+    for path in paths:
+        display.say(f"rejected {unit}: {path}, the reasons: {path}.reasons.jsonl", "yellow")
 
 
 def _say_how_to_go_on(job: Job, report: bulk.LoadReport) -> None:
@@ -185,7 +190,8 @@ def _show_scan(
     display.update(
         items=report.items,
         before=report.resumed_at,
-        share=1.0 if report.finished else _of(report.items, total),
+        rejected=report.rejected,
+        share=1.0 if report.finished else _of(report.items + report.rejected, total),
     )
 
 
@@ -251,7 +257,9 @@ def copy(
                 job, report, total, "without --checkpoint, it begins anew" if first else None
             )
 
-        job.summary = lambda: _summary(reports, "source", "target", "segments")
+        job.summary = lambda: _summary(
+            reports, "source", "target", "segments", "rejected", "dead_letters"
+        )
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
         async with AsyncExitStack() as stack:
             to = None
@@ -260,8 +268,10 @@ def copy(
             report = await bulk.copy(
                 job.db, source, target, to=to, on_progress=progress, **arguments
             )
-        display.say(f"{report.items:,} items copied ({display.costs_in_words()})")
-        return Exit.DONE
+        rejected = f", {report.rejected:,} rejected" if report.rejected else ""
+        display.say(f"{report.items:,} items copied{rejected} ({display.costs_in_words()})")
+        _say_dead_letters(display, "items", report.dead_letters)
+        return Exit.REJECTED if report.rejected else Exit.DONE
 
     return carry_out(f"{source} → {target}", "items", connection, work, json=json, quiet=quiet)
 

@@ -1,6 +1,7 @@
 """Killed at random moments and started again: what comes out equals what went in."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,9 +87,13 @@ ITEMS = 1500
 PAGE = 20
 
 
-async def filled(backend: Backend, name: str) -> None:
+ODD = [{"pk": f"odd {number}"} for number in range(60)]
+
+
+async def filled(backend: Backend, name: str, more: list[dict[str, str]] | None = None) -> None:
     async with DynamoDB(endpoint_url=backend.endpoint_url) as db:
-        await db.batch_write_item([rows.item(row) for row in range(ITEMS)], name)
+        items = [rows.item(row) for row in range(ITEMS)]
+        await db.batch_write_item([*items, *(more or [])], name)
 
 
 @pytest.mark.parametrize("backend", [BACKEND], indirect=True)
@@ -124,12 +129,15 @@ async def test_a_killed_export_holds_each_item_once(
 async def test_a_killed_copy_is_equal(
     backend: Backend, raw_client: "DynamoDBClient", table: TableFactory, tmp_path: Path
 ) -> None:
-    source, target = await table(), await table()
-    await filled(backend, source)
+    """But for the items that the target refuses: each of them is a dead letter, once."""
+    source, target = await table(), await table("pk", "n", n="N")
+    await filled(backend, source, ODD)
+    letters = tmp_path / "rejected.json"
     settings = {
         "source": source,
         "target": target,
         "checkpoint": str(tmp_path / "checkpoint"),
+        "dead_letters": str(letters),
         "total_segments": 4,
         "page_size": PAGE,
         "max_concurrency": 4,
@@ -139,7 +147,12 @@ async def test_a_killed_copy_is_equal(
     async with FaultProxy(backend.endpoint_url) as proxy, asyncio.timeout(120):
         ended = await killed_scan(proxy, "copy", settings, kills=3, pages=total // PAGE, seed=3)
     assert (ended.kills, ended.starts) == (3, 4)
-    assert ended.last["items"] == total
+    assert (ended.last["items"], ended.last["rejected"]) == (total, len(ODD))
     assert ended.last["resumed_at"] > 0
     assert await differences(raw_client, target, range(ITEMS), broken=True) == []
-    assert not list(tmp_path.iterdir())  # noqa: ASYNC240
+    kept = [json.loads(line)["Item"] for line in letters.read_text().splitlines()]
+    assert sorted(item["pk"]["S"] for item in kept) == sorted(item["pk"] for item in ODD)
+    assert all(list(item) == ["pk"] for item in kept)
+    reasons = letters.with_name("rejected.json.reasons.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in reasons] == list(range(1, 61))
+    assert len(list(tmp_path.iterdir())) == 2  # noqa: ASYNC240

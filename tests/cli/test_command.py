@@ -135,6 +135,39 @@ async def test_what_is_wrong_is_told_with_file_and_line(
     assert "cut off" in ended.err
 
 
+async def test_a_copy_tells_what_the_target_refuses(
+    command: Command, db: DynamoDB, tmp_path: Path
+) -> None:
+    secret = "do-not-print"
+    rows = [{"pk": f"key {n}", **({"n": n} if n % 4 else {}), "text": secret} for n in range(40)]
+    name = write(tmp_path / "rows.jsonl", b"\n".join(map(orjson.dumps, rows)))
+    for table, keys in (("wide", "pk:S"), ("narrow", "pk:S,n:N")):
+        made = await command("load", name, "--table", table, "--create-table", keys)
+        assert made.code == (0 if table == "wide" else 3), made.err
+        (tmp_path / "rows.rejected.jsonl").unlink(missing_ok=True)
+        (tmp_path / "rows.rejected.jsonl.reasons.jsonl").unlink(missing_ok=True)
+    ended = await command("copy", "wide", "narrow", "--json")
+    assert ended.code == 3, ended.err
+    assert "30 items copied, 10 rejected" in ended.err
+    assert "rejected items: wide.rejected.json, the reasons: wide.rejected.json.re" in ended.err
+    assert secret not in ended.err
+    summary = ended.events[-1]
+    assert (summary["items"], summary["rejected"]) == (30, 10)
+    assert summary["dead_letters"] == ["wide.rejected.json"]
+    [reason] = {
+        orjson.loads(line)["reason"]
+        for line in (tmp_path / "wide.rejected.json.reasons.jsonl").read_bytes().splitlines()
+    }
+    assert "key" in reason
+    again = await command("load", "wide.rejected.json", "--table", "wide")
+    assert (again.code, "10 rows written" in again.err) == (0, True)
+    few = await command(
+        "copy", "wide", "narrow", "--dead-letters", "few.json", "--max-rejected", "2"
+    )
+    assert few.code == 4, few.err
+    assert "max_rejected" in few.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
