@@ -227,7 +227,12 @@ class _Run:
         self._broken = False
 
     async def open(self, total_segments: int | None) -> None:
-        await self._worker.run(lambda: self._open(total_segments))
+        try:
+            await self._worker.run(lambda: self._open(total_segments))
+        except asyncio.CancelledError:
+            if (saved := self._checkpoint) is not None:
+                await self._worker.run(lambda: saved.close(remove=False))
+            raise
         report = self._report
         report.begin(self.state)
         report.checkpoint = None if self._checkpoint is None else self._checkpoint.path

@@ -26,6 +26,7 @@ class Slices:
         start: where to go on.
         fingerprints: what the files were when the load began; one that is another when its end is
             reached has been changed while it was read.
+        rows: of a slice, at most.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class Slices:
         types: Mapping[str, str] | None,
         start: Mark,
         fingerprints: Sequence[Fingerprint | None],
+        *,
+        rows: int = _ROWS,
     ) -> None:
         self._sources = sources
         self._types = types
@@ -41,6 +44,7 @@ class Slices:
         self._fingerprints = fingerprints
         self._stream: BinaryIO | None = None
         self._given_up = False
+        self._most = rows
         self._error: BulkError | None = None
         self._rows = self._read()
         #: The lines of names of the files that were opened, for the dead letters.
@@ -62,7 +66,7 @@ class Slices:
             for file, row in self._rows:
                 taken.append((file, row))
                 size += len(row.raw)
-                if len(taken) >= _ROWS or size >= _BYTES or self._has_to_wait():
+                if len(taken) >= self._most or size >= _BYTES or self._has_to_wait():
                     break
         except BulkError as error:
             if not taken:

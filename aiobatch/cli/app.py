@@ -328,6 +328,8 @@ def get(
     types: options.Types = None,
     columns: options.Columns = None,
     consistent: options.Consistent = False,
+    checkpoint: options.Checkpoint = None,
+    no_checkpoint: options.NoCheckpoint = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     projection: options.Projection = None,
@@ -338,7 +340,11 @@ def get(
     max_read_units: options.MaxReadUnits = None,
     concurrency: options.Concurrency = 16,
 ) -> None:
-    """Read the items whose keys stand in files."""
+    """Read the items whose keys stand in files.
+
+    Given again after any end, the command goes on where it was, unless the keys come from standard
+    input, or the items go to standard output or a URL.
+    """
     if output == "-" and json:
         raise typer.BadParameter("--json needs standard output, and so do the items: name --output")
     connection = Connection(
@@ -356,6 +362,7 @@ def get(
         "projection_expression": projection,
         "expression_attribute_names": _placeholders(names, "--names"),
         "consistent_read": consistent,
+        "checkpoint": _checkpoint(checkpoint, no_checkpoint),
     }
     _end(commands.get(files, table, output, arguments, connection, json=json, quiet=quiet))
 

@@ -108,7 +108,7 @@ def _say_how_to_go_on(job: Job, report: bulk.LoadReport) -> None:
         job.how_to_go_on = f"without a checkpoint, it begins at the first row: {command_line()}"
 
 
-def _share(report: bulk.LoadReport) -> float | None:
+def _share(report: bulk.LoadReport | bulk.FetchReport) -> float | None:
     if not report.bytes_total:
         return None
     return min(1.0, report.bytes_done / report.bytes_total)
@@ -293,19 +293,29 @@ def get(
         reports: list[bulk.FetchReport] = []
 
         def progress(report: bulk.FetchReport) -> None:
-            reports[:] = [report]
-            display.update(items=report.found, rejected=report.rejected)
+            first, reports[:] = not reports, [report]
+            if first:
+                how = "to go on" if report.checkpoint is not None else "it begins anew with"
+                job.how_to_go_on = f"{how}: {command_line()}"
+                if report.resumed_at:
+                    display.state.before_share = _share(report) or 0.0
+                    display.say(f"goes on behind key {report.resumed_at:,}")
+            display.update(
+                items=report.keys,
+                before=report.resumed_at,
+                share=_share(report),
+                rejected=report.rejected,
+            )
 
         job.summary = lambda: _summary(reports, "keys", "found", "missing", "rejected")
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
-        job.how_to_go_on = f"it begins anew with: {command_line()}"
         report = await bulk.fetch(job.db, files, table, output, on_progress=progress, **arguments)
         for reason in report.reasons:
             display.say(reason, "yellow")
         display.say(f"{report.in_words()} ({display.costs_in_words()})")
         return Exit.REJECTED if report.rejected else Exit.DONE
 
-    return carry_out(f"items of {table}", "items", connection, work, json=json, quiet=quiet)
+    return carry_out(f"items of {table}", "keys", connection, work, json=json, quiet=quiet)
 
 
 def count(

@@ -126,6 +126,41 @@ async def test_a_killed_export_holds_each_item_once(
 
 
 @pytest.mark.parametrize("backend", [BACKEND], indirect=True)
+async def test_a_killed_get_holds_each_item_once(
+    backend: Backend, table: TableFactory, tmp_path: Path
+) -> None:
+    name = await table()
+    await filled(backend, name)
+    path = tmp_path / "out.json.gz"
+    keys = list(rows.last_rows(range(ITEMS), broken=True))
+    lines = [f"{key}\nnone {number}\n" for number, key in enumerate(keys)]
+    (tmp_path / "keys.csv").write_text(f"pk\n{''.join(lines)}")
+    settings = {
+        "table_name": name,
+        "sources": str(tmp_path / "keys.csv"),
+        "output": str(path),
+        "max_pending": 4 * 2 * PAGE,
+        "max_concurrency": 4,
+        "checkpoint_every": 0.02,
+    }
+    async with FaultProxy(backend.endpoint_url) as proxy, asyncio.timeout(120):
+        ended = await killed_scan(
+            proxy,
+            "get",
+            settings,
+            kills=3,
+            pages=len(keys) // PAGE,
+            operation="BatchGetItem",
+            seed=5,
+        )
+    assert (ended.kills, ended.starts) == (3, 4)
+    assert (ended.last["found"], ended.last["missing"]) == (len(keys), len(keys))
+    assert ended.last["resumed_at"] > 0
+    assert await asyncio.to_thread(wrong_export, path, range(ITEMS)) == []
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, "keys.csv"}  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize("backend", [BACKEND], indirect=True)
 async def test_a_killed_copy_is_equal(
     backend: Backend, raw_client: "DynamoDBClient", table: TableFactory, tmp_path: Path
 ) -> None:

@@ -102,6 +102,51 @@ async def test_rows_of_a_pipe_are_written_as_they_come(
     assert pk_of(wire) == {"0", "1", "2"}
 
 
+async def test_dead_letters_do_not_wait_for_the_pipe(
+    db: DynamoDB, wire: FakeWire, mouth: int, tmp_path: Path
+) -> None:
+    letters = tmp_path / "bad.jsonl"
+    loading = asyncio.create_task(
+        load(db, "-", "things", format="jsonl", dead_letters=letters, checkpoint_every=0.0)
+    )
+    rows = [b"{broken}\n" if n % 2 else b'{"pk": "%d"}\n' % n for n in range(9)]
+    os.write(mouth, b"".join(rows))
+    async with asyncio.timeout(10):
+        while len(pk_of(wire)) < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        while not letters.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(loading, 10)
+    assert letters.read_bytes() == b"{broken}\n" * 4
+
+
+async def test_items_of_keys_in_a_pipe_come_as_they_are_asked_for(
+    db: DynamoDB, wire: FakeWire, mouth: int, tmp_path: Path
+) -> None:
+    await db.batch_write_item([{"pk": str(n)} for n in range(5)], "things")
+    seen: list[int] = []
+    getting = asyncio.create_task(
+        fetch(
+            db,
+            "-",
+            "things",
+            tmp_path / "out.json",
+            format="jsonl",
+            on_progress=lambda report: seen.append(report.found),
+        )
+    )
+    for number in range(3):
+        os.write(mouth, b'{"pk": "%d"}\n' % number)
+        async with asyncio.timeout(10):
+            while number + 1 not in seen:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    getting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(getting, 10)
+
+
 async def test_a_load_that_fails_does_not_wait_for_the_pipe(
     db: DynamoDB, wire: FakeWire, mouth: int
 ) -> None:

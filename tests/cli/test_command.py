@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from aiobatch import DynamoDB
 from aiobatch.cli.app import app
+from aiobatch.testing import Fault, FaultProxy
+from tests.backends import Backend
 from tests.cli.conftest import Command, lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -279,6 +281,53 @@ async def test_a_silent_pipe_keeps_nobody_waiting(
     assert asyncio.get_running_loop().time() - asked < 5
     if rows:
         assert b"it begins at the first row: aiobatch load -" in err
+    assert b"Traceback" not in err
+    process.stdin.close()
+
+
+async def test_an_interrupted_get_goes_on(
+    command: Command, server: Backend, db: DynamoDB, tmp_path: Path
+) -> None:
+    name = write(tmp_path / "rows.csv", many(3000))
+    assert (await command("load", name, "--table", "got", "--create-table", "pk:S")).code == 0
+    arguments = ("get", name, "--table", "got", "--output", "out.json", "--concurrency", "1")
+    async with FaultProxy(server.endpoint_url) as slow:
+        slow.always(Fault.latency(0.1), operation="BatchGetItem")
+        process = await command.start(*arguments, "--json", "--endpoint-url", slow.endpoint_url)
+        assert process.stdout is not None
+        while b'"progress"' not in (line := await asyncio.wait_for(process.stdout.readline(), 30)):
+            assert line
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 130, err
+    assert b"to go on: aiobatch get rows.csv --table got" in err
+    assert 0 < orjson.loads(out.splitlines()[-1])["keys"] < 3000
+    assert names_in(tmp_path) == {"rows.csv", "out.json.part", "out.json.checkpoint"}
+    again = await command(*arguments)
+    assert again.code == 0, again.err
+    assert "goes on behind key" in again.err
+    lines = (tmp_path / "out.json").read_bytes().splitlines()
+    numbers = [int(orjson.loads(line)["Item"]["n"]["N"]) for line in lines]
+    assert sorted(numbers) == list(range(3000))
+    assert names_in(tmp_path) == {"rows.csv", "out.json"}
+
+
+async def test_items_come_out_while_the_keys_come_in(command: Command, tmp_path: Path) -> None:
+    name = write(tmp_path / "rows.csv", many(5))
+    assert (await command("load", name, "--table", "in-out", "--create-table", "pk:S")).code == 0
+    process = await command.start(
+        *("get", "-", "--format", "csv", "--table", "in-out", "--output-format", "jsonl")
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(b"pk\nkey 3\n")
+    line = await asyncio.wait_for(process.stdout.readline(), 30)
+    assert orjson.loads(line) == {"pk": "key 3", "n": 3}
+    process.send_signal(signal.SIGINT)
+    err = await asyncio.wait_for(process.stderr.read(), 30)
+    assert await process.wait() == 130
+    assert b"so far: 1 keys: 1 found" in err
     assert b"Traceback" not in err
     process.stdin.close()
 
