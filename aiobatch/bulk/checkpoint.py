@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from aiobatch.bulk.durable import FileLock, write_atomically
+from aiobatch.bulk.durable import FileLock, why_not_written, write_atomically
 from aiobatch.bulk.errors import CheckpointError
 from aiobatch.bulk.formats import START, Position
 
@@ -122,14 +122,14 @@ class CheckpointFile:
                 self._lock.release()
                 raise
         except OSError as error:
-            raise self._error(f"cannot be used: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write it, durably. Raises CheckpointError."""
         try:
             write_atomically(self.path, checkpoint.dumped())
         except OSError as error:
-            raise self._error(f"cannot be written: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def close(self, *, remove: bool = False) -> None:
         """Give the lock back; with ``remove`` the load is over, and has no checkpoint any more."""

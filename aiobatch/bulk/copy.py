@@ -30,6 +30,8 @@ __all__ = ["CopyReport", "copy"]
 
 # Of a page that is decoded: some hundred microseconds in plain Python.
 _DECODED_A_TURN: Final = 50
+# Of a page, which may have thousands: twenty requests for each segment are enough at once.
+_WRITTEN_AT_ONCE: Final = 500
 # What items that the target refuses may take until they are put down.
 _MOST_BYTES: Final = 8 * 1024 * 1024
 
@@ -258,12 +260,15 @@ class _Run:
             raise
 
     async def take(self, page: Scanned) -> None:
-        items = []
-        for attributes in page.items:
-            items.append(decode_item(attributes, "decimal"))
-            if len(items) % _DECODED_A_TURN == 0:
-                await asyncio.sleep(0)
-        refused = await self._write(items)
+        refused: dict[int, tuple[str, str]] = {}
+        for start in range(0, len(page.items), _WRITTEN_AT_ONCE):
+            items = []
+            for attributes in page.items[start : start + _WRITTEN_AT_ONCE]:
+                items.append(decode_item(attributes, "decimal"))
+                if len(items) % _DECODED_A_TURN == 0:
+                    await asyncio.sleep(0)
+            found = await self._write(items)
+            refused |= {start + place: why for place, why in found.items()}
         # From here to the next await, so that the state and its dead letters belong together.
         state, report = self.state, self._report
         for place, (path, reason) in sorted(refused.items()):
@@ -293,7 +298,7 @@ class _Run:
             )
 
     async def _write(self, items: list[Any]) -> dict[int, tuple[str, str]]:
-        """Write a page; by the places in it, attribute and reason of the items that do not fit."""
+        """Write items; by their places, attribute and reason of those that do not fit."""
         try:
             return await self._put(items)
         except InvalidItem as error:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from orjson import dumps
 
-from aiobatch.bulk.durable import sync_directory
+from aiobatch.bulk.durable import sync_directory, why_not_written
 from aiobatch.bulk.errors import DeadLetterError
 from aiobatch.bulk.formats import FormatName, suffix_of
 from aiobatch.bulk.sources import Source
@@ -145,9 +145,7 @@ class DeadLetters:
             if not size:
                 sync_directory(place.parent)
         except OSError as error:
-            raise DeadLetterError(
-                str(place), f"cannot be written: {error.strerror or error}"
-            ) from error
+            raise DeadLetterError(str(place), why_not_written(error)) from error
 
     def _cut(self, path: Path, length: int) -> None:
         try:
@@ -164,9 +162,7 @@ class DeadLetters:
                 str(path), "is gone, and the checkpoint needs it: put it back"
             ) from None
         except OSError as error:
-            raise DeadLetterError(
-                str(path), f"cannot be written: {error.strerror or error}"
-            ) from error
+            raise DeadLetterError(str(path), why_not_written(error)) from error
 
 
 def _append(path: Path, size: int, content: bytes) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiobatch.bulk.durable import FileLock, write_atomically
+from aiobatch.bulk.durable import FileLock, why_not_written, write_atomically
 from aiobatch.bulk.errors import CheckpointError
 from aiobatch.bulk.segments import Progress
 
@@ -71,7 +71,7 @@ class ScanCheckpoint:
                 self._lock.release()
                 raise
         except OSError as error:
-            raise self._error(f"cannot be used: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def save(self, state: ScanState) -> None:
         """Write it, durably. Raises CheckpointError."""
@@ -87,7 +87,7 @@ class ScanCheckpoint:
         try:
             write_atomically(self.path, json.dumps(content).encode() + b"\n")
         except OSError as error:
-            raise self._error(f"cannot be written: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def close(self, *, remove: bool) -> None:
         """Give the lock back; with ``remove`` the work is done, and has no checkpoint any more."""

@@ -167,5 +167,5 @@ def test_a_write_that_fails_leaves_the_old_content(
 
 
 def test_a_place_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be used: No such file"):
+    with pytest.raises(CheckpointError, match="there is no such directory"):
         CheckpointFile(tmp_path / "no" / "c").open(LOAD)

@@ -2,10 +2,10 @@
 
 import asyncio
 import gzip
-import os
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aiobatch import DynamoDB
+from aiobatch.bulk.create import create_table
 from aiobatch.cli.app import app
 from aiobatch.testing import Fault, FaultProxy
 from tests.backends import Backend
@@ -347,18 +348,67 @@ async def test_a_reader_that_goes_away_ends_it(command: Command, tmp_path: Path)
     assert b"Error" not in err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
-async def test_where_it_may_not_write(command: Command, tmp_path: Path) -> None:
-    name = write(tmp_path / "few.csv", many(3))
-    assert (await command("load", name, "--table", "few", "--create-table", "pk:S")).code == 0
-    ended = await command("export", "none/out.json", "--table", "few")
+@pytest.fixture
+async def closed(db: DynamoDB, tmp_path: Path) -> AsyncIterator[Path]:
+    """Tables ``few`` and ``narrow``, and a directory with a file that nobody may write into."""
+    write(tmp_path / "few.csv", many(3))
+    await create_table(db, "few", {"pk": "S"})
+    await create_table(db, "narrow", {"other": "S"})
+    await db.batch_write_item([{"pk": f"key {n}", "n": n} for n in range(3)], "few")
+    directory = tmp_path / "closed"
+    await asyncio.to_thread(directory.mkdir)
+    (directory / "bad.csv").write_bytes(b"pk,n:N\na,x\n")
+    directory.chmod(0o555)
+    yield directory
+    directory.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["export", "closed/out.json", "--table", "few"], "closed/out.json.checkpoint"),
+        (["export", "closed/out.json", "--table", "few", "--no-checkpoint"], "closed/out.json"),
+        (["get", "few.csv", "--table", "few", "-o", "closed/out.json"], "closed/out.json"),
+        (["load", "few.csv", "--table", "few", "--checkpoint", "closed/c"], "checkpoint closed/c"),
+        (
+            ["load", "closed/bad.csv", "--table", "few"],
+            "dead letters closed/bad.rejected.csv",
+        ),
+        (
+            ["load", "closed/bad.csv", "--table", "few", "--dead-letters", "closed/d.csv"],
+            "dead letters closed/d.csv",
+        ),
+        (["copy", "few", "narrow", "--dead-letters", "closed/d"], "dead letters closed/d"),
+        (["copy", "few", "narrow", "--checkpoint", "closed/c"], "checkpoint closed/c"),
+    ],
+    ids=" ".join,
+)
+async def test_where_it_may_not_write(
+    command: Command, closed: Path, arguments: list[str], place: str
+) -> None:
+    before = names_in(closed)
+    ended = await command(*arguments, obeys=True)
+    assert ended.code == 1, ended.err
+    assert place in ended.err
+    assert "this user may not write there: name another place" in ended.err
+    assert "Traceback" not in ended.err
+    assert names_in(closed) == before
+
+
+@pytest.mark.parametrize("arguments", [["load", "shut.csv"], ["export", "none/out.json"]])
+@pytest.mark.usefixtures("closed")
+async def test_what_is_not_to_be_opened(
+    command: Command, tmp_path: Path, arguments: list[str]
+) -> None:
+    write(tmp_path / "shut.csv", many(3))
+    (tmp_path / "shut.csv").chmod(0)
+    ended = await command(*arguments, "--table", "few", obeys=True)
     assert ended.code == 1
-    assert "none/out.json" in ended.err
-    if os.geteuid() != 0:  # root may do anything
-        (tmp_path / "closed").mkdir(mode=0o500)
-        ended = await command("export", "closed/out.json", "--table", "few")
-        assert ended.code == 1
-        assert "closed" in ended.err
+    told = {
+        "load": "shut.csv: this user may not open it",
+        "export": "none/out.json.checkpoint: there is no such directory",
+    }
+    assert told[arguments[0]] in ended.err
     ended = await command("load", "none.csv", "--table", "few")
     assert ended.code == 1
     assert "none.csv: there is no such file" in ended.err
