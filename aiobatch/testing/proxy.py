@@ -8,6 +8,7 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -147,8 +148,12 @@ class FaultProxy(Faulty):
             await session.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        # request.read() would refuse more than 1 MB.
-        body = await request.content.read()
+        try:
+            # request.read() would refuse more than 1 MB.
+            body = await request.content.read()
+        except ConnectionError:
+            # The client was killed, or gave up: its request never arrived.
+            return _nobody_sees()
         target = request.headers.get("X-Amz-Target", "")
         operation = target.removeprefix(_TARGET) if target.startswith(_TARGET) else ""
         transport = request.transport
@@ -199,8 +204,10 @@ class FaultProxy(Faulty):
         if reply.ending is Ending.CUT:
             cut = web.StreamResponse(status=reply.status, headers=reply.headers)
             cut.content_length = len(reply.body)
-            await cut.prepare(request)
-            await cut.write(reply.body[: len(reply.body) // 2])
+            # The client may have gone meanwhile.
+            with suppress(ConnectionError):
+                await cut.prepare(request)
+                await cut.write(reply.body[: len(reply.body) // 2])
             transport.close()
             return cut
         if reply.ending is Ending.RESET:

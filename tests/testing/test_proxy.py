@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from aiobatch.testing import Fault, FaultProxy, pytest_plugin
+from aiobatch.testing.messages import Reply
 from aiobatch.testing.pytest_plugin import MakeFaultProxy
 from aiobatch.testing.pytest_plugin import fault_proxy as fault_proxy
 
@@ -386,3 +387,41 @@ def test_without_pytest_asyncio_the_fixture_is_pytests_own(
     found = runpy.run_path(pytest_plugin.__file__)
     assert made == ["fault_proxy"]
     assert found["fault_proxy"] is found["_fault_proxy"]
+
+
+class Abandoned(FaultProxy):
+    """Its client goes away while a request arrives, or before its answer is written."""
+
+    def __init__(self, url: str, go: asyncio.Event) -> None:
+        super().__init__(url)
+        self.go = go
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._always:
+            self.go.set()
+        return await super()._handle(request)
+
+    async def _answer(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        self.go.set()
+        while request.transport is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        return await super()._answer(request, reply)
+
+
+@pytest.mark.parametrize("sent", [50, 100], ids=["half a request", "a request"])
+async def test_a_client_that_is_gone_is_no_error(
+    behind: Behind, caplog: pytest.LogCaptureFixture, sent: int
+) -> None:
+    go = asyncio.Event()
+    async with asyncio.timeout(10), Abandoned(behind.url, go) as proxy:
+        if sent == 100:
+            proxy.always(Fault.truncated())
+        port = int(proxy.endpoint_url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST / HTTP/1.1\r\nX-Amz-Target: {TARGET}BatchWriteItem\r\nContent-Length: 100\r\n"
+        writer.write(head.encode() + b"Host: here\r\n\r\n" + b" " * sent)
+        await go.wait()
+        writer.transport.abort()
+    # The proxy has ended, and with it all that it was asked.
+    assert caplog.text == ""
+    assert len(proxy.requests) == (sent == 100)
