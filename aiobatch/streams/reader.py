@@ -13,8 +13,8 @@ from aiobatch import codec
 from aiobatch.access import Access, needed_capacity
 from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
-from aiobatch.engine.dispatch import LOOP_SLICE
 from aiobatch.engine.ledger import State
+from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import InvalidItem
 from aiobatch.limits import BATCH_GET_MAX_KEYS

@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple, NoReturn
 from aiobatch import codec
 from aiobatch.access import Access
 from aiobatch.codec import KeySchema
-from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
+from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
+from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchRequests

@@ -82,6 +82,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sent]]:
         raise NotSent
 
     monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+    # Both ways of the direct wire send the same: tests/wire/test_exchange.py.
+    monkeypatch.setattr("aiobatch.wire.exchange._KNOWS_THIS_AIOHTTP", False)
     yield log
     del log[:]
 
