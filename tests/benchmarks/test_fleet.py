@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aiobatch.engine.dispatch import LOOP_SLICE
-from aiobatch.streams import stream
+from aiobatch.engine import loop_time
 from benchmarks.fleet import simulation
 from benchmarks.fleet.__main__ import fleet_block, waves_block
 from benchmarks.fleet.simulation import Fleet, simulate
@@ -39,7 +38,7 @@ def test_a_busy_machine_has_the_same_outcome(monkeypatch: pytest.MonkeyPatch) ->
     def slowly(first: int, end: int) -> Iterator[dict[str, str]]:
         for key in keys(first, end):
             # Longer than the time after which engines let the loop go.
-            until = time.perf_counter() + 1.1 * LOOP_SLICE
+            until = time.perf_counter() + 1.1 * loop_time.LOOP_SLICE
             while time.perf_counter() < until:
                 pass
             yield key
@@ -48,7 +47,7 @@ def test_a_busy_machine_has_the_same_outcome(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(simulation, "_keys", slowly)
     assert on_virtual_time(simulate(fleet)) == idle
     # The engines have their clock back.
-    assert vars(stream)["perf_counter"] is time.perf_counter
+    assert vars(loop_time)["perf_counter"] is time.perf_counter
 
 
 def test_equal_partitions_use_the_whole_rate() -> None:
