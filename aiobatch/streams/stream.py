@@ -284,12 +284,12 @@ class Stream:
         self._settle(places)
 
     def _settle(self, places: Iterable[int]) -> None:
+        # Each has an entry: requests land once, and before the call is over.
         assert self._call is not None
         state_of, at, pending = self._call.ledger.state, self._at, State.PENDING
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             state = state_of(place)
             if state is pending:
                 self._came_back(entry)

@@ -153,7 +153,7 @@ class PooledExchange:
     Args:
         session: whose connections are taken.
         connector: the session's.
-        timeout: the session's; it has no total.
+        timeout: the session's; of its sockets alone.
         url: where to.
         constant: the headers of all requests.
         reader: reads the answers.
@@ -190,7 +190,8 @@ class PooledExchange:
     @classmethod
     def is_possible(cls, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout) -> bool:
         """Whether these are such that this way does all that a session does."""
-        return _KNOWS_THIS_AIOHTTP and timeout.total is None and not connector.force_close
+        is_plain = timeout.total is None and timeout.connect is None and not connector.force_close
+        return _KNOWS_THIS_AIOHTTP and is_plain
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """See :class:`Exchange`."""

@@ -224,26 +224,17 @@ async def test_a_read_timeout(way: str, begun: bytes) -> None:
 
 
 @WAYS
-async def test_a_connection_that_is_waited_for_too_long(way: str) -> None:
-    release = asyncio.Event()
-    server = RawServer(answered(b"a"), wait_for=release)
-    async with listening(server) as url, exchanges(way, url, limit=1) as one:
-        first = asyncio.create_task(one.post(OWN, b"{}"))
-        await server.arrived.wait()
-        # The pool's own timeout, which aiobotocore does not set.
-        object.__setattr__(_timeout_of(one), "connect", 0.01)
+async def test_a_connection_that_is_not_made_in_time(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(aiohttp.BaseConnector, "connect", connect)
+    async with exchanges(way, URL("http://localhost/")) as one:
         with pytest.raises(aiohttp.ServerTimeoutError) as caught:
             await one.post(OWN, b"{}")
-        assert not error_of_aiohttp("BatchGetItem", caught.value).sent
-        release.set()
-        assert (await first).body == b"a"
-
-
-def _timeout_of(one: Exchange) -> aiohttp.ClientTimeout:
-    if isinstance(one, PooledExchange):
-        return one._timeout
-    assert isinstance(one, SessionExchange)
-    return one._session.timeout
+    assert not error_of_aiohttp("BatchGetItem", caught.value).sent
 
 
 @WAYS
@@ -315,6 +306,7 @@ async def test_an_idle_connection_that_died_is_noticed(way: str) -> None:
     "changed",
     {
         "a total timeout": {"total": 1.0},
+        "a timeout for a place in the pool": {"connect": 1.0},
         "connections that are not kept": {"force_close": True},
         "another aiohttp": {"knows": False},
     }.values(),
@@ -324,7 +316,7 @@ async def test_what_only_a_session_does(
 ) -> None:
     monkeypatch.setattr(exchange, "_KNOWS_THIS_AIOHTTP", changed.get("knows", True))
     connector = aiohttp.TCPConnector(force_close=bool(changed.get("force_close")))
-    timeout = aiohttp.ClientTimeout(total=changed.get("total"))
+    timeout = aiohttp.ClientTimeout(total=changed.get("total"), connect=changed.get("connect"))
     assert not PooledExchange.is_possible(connector, timeout)
     await connector.close()
 
