@@ -266,6 +266,14 @@ def test_no_description(description: Any) -> None:
         KeySchema.from_description(description)
 
 
+def test_types_of_which_one_is_known() -> None:
+    schema = KeySchema(("pk", "sk"), ordered=True, types={"sk": "N"})
+    assert encode_key({"pk": b"a", "sk": 5}, schema, None)
+    assert str(refused({"pk": b"a", "sk": "5"}, schema)) == (
+        "sk: is a key attribute that is a number in the table, and a string here"
+    )
+
+
 def test_names_for_people() -> None:
     assert (ONE.named(), BOTH.named()) == ("pk", "pk and sk")
 
