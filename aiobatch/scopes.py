@@ -12,7 +12,7 @@ from aiobatch.errors import BatchError, BatchTimeout, ClientClosed, ServiceError
 __all__ = ["BatchScope", "CallScope", "Calls", "batch_error"]
 
 Calls = dict[asyncio.Timeout, asyncio.Future[None]]
-"""A client's calls under way. A timeout that is rescheduled ends its call; the future tells when."""
+"""A client's calls under way, by what can end them, with what tells that they have ended."""
 
 
 class CallScope:
