@@ -153,7 +153,7 @@ class FaultProxy(Faulty):
             body = await request.content.read()
         except ConnectionError:
             # The client was killed, or gave up: its request never arrived.
-            return web.Response(status=400)
+            return _nobody_sees()
         target = request.headers.get("X-Amz-Target", "")
         operation = target.removeprefix(_TARGET) if target.startswith(_TARGET) else ""
         transport = request.transport
@@ -198,6 +198,9 @@ class FaultProxy(Faulty):
         transport = request.transport
         if reply.ending is Ending.ANSWER:
             return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+        if transport is None or transport.is_closing():
+            # The client has given up.
+            return _nobody_sees()
         if reply.ending is Ending.CUT:
             cut = web.StreamResponse(status=reply.status, headers=reply.headers)
             cut.content_length = len(reply.body)
@@ -205,21 +208,22 @@ class FaultProxy(Faulty):
             with suppress(ConnectionError):
                 await cut.prepare(request)
                 await cut.write(reply.body[: len(reply.body) // 2])
-            if transport is not None:
-                transport.close()
+            transport.close()
             return cut
-        if transport is not None and not transport.is_closing():
-            if reply.ending is Ending.RESET:
-                _reset(transport)
-            else:
-                transport.close()
-        # Nobody will see it: there is no connection to send it on.
-        return web.Response(status=500)
+        if reply.ending is Ending.RESET:
+            _reset(transport)
+        else:
+            transport.close()
+        return _nobody_sees()
+
+
+def _nobody_sees() -> web.StreamResponse:
+    """What a handler must return though there is no connection to send it on."""
+    return web.Response(status=500)
 
 
 def _reset(transport: asyncio.Transport) -> None:
     """Close a connection such that the other side sees a reset and not an end."""
     connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
