@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from aiobatch.access import Access
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
-from aiobatch.bulk.dead_letters import DeadLetters, Rejection
+from aiobatch.bulk.dead_letters import MOST_REASONS, DeadLetters, Rejection
 from aiobatch.bulk.errors import BulkError, LoadFailed
 from aiobatch.bulk.formats import Position, Row
 from aiobatch.bulk.low_water import LowWater
@@ -326,6 +326,10 @@ class LoadRun:
         rejected = [row for row in passed if row.rejected is not None]
         self._rejected_ahead -= len(rejected)
         self._letters += rejected
+        reasons = self._report.reasons
+        for row in rejected[: MOST_REASONS - len(reasons)]:
+            assert row.rejected is not None
+            reasons.append(row.rejected.told(self._files[row.file].name))
         last, state = passed[-1], self._state
         self._state = replace(
             state,
