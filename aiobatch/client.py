@@ -1932,9 +1932,8 @@ class DynamoDB:
                 page = await self._single(engine, operation, table_name, body, retry, read or _page)
             yield page
             if left is not None:
+                # Whoever has enough asks for no further page.
                 left -= len(page["Items"])
-                if left <= 0:
-                    return
             start = page.get("LastEvaluatedKey")
             if not start:
                 return

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -895,3 +896,16 @@ async def test_a_client_that_cannot_be_opened_tells_every_caller() -> None:
     )
     await db.aclose()
     assert {type(error) for error in found} == {ProfileNotFound}
+
+
+async def test_what_is_primed_may_hold_what_no_answer_holds(db: DynamoDB, wire: FakeWire) -> None:
+    users = db.loader("users", cache={})
+    primed = OrderedDict(key(1) | {"pair": (["a"], ["b"]), "frozen": frozenset({1})})
+    users.prime(key(1), primed)
+    first, second = await asyncio.gather(users.load(key(1)), users.load(key(1)))
+    assert first == second == primed
+    assert first is not None
+    assert second is not None
+    first["pair"][0].append("changed")
+    assert second["pair"] == primed["pair"] == (["a"], ["b"])
+    assert wire.requests == []
