@@ -154,8 +154,8 @@ class LoadRun:
         self._slices = Slices(self._files, self._types, state.mark, self._fingerprints)
 
     def _close(self, finished: bool) -> None:
-        if self._slices is not None:
-            self._slices.close()
+        assert self._slices is not None
+        self._slices.close()
         if self._checkpoint is not None:
             self._checkpoint.close(remove=finished)
 
@@ -189,7 +189,10 @@ class LoadRun:
                     stopped = error
                 except (BatchError, BulkError, ClientClosed) as error:
                     stopped = error
-                if stopped is not None and not isinstance(stopped, BulkError):
+                # Python 3.11 counts the way out of the block under another line.
+                if stopped is not None and not isinstance(  # pragma: no branch
+                    stopped, BulkError
+                ):
                     raise _Stopped
         except _Stopped:
             pass

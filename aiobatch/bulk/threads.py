@@ -56,7 +56,6 @@ class Worker:
             except asyncio.CancelledError as error:
                 cancelled = error
         if cancelled is not None:
-            if not job.cancelled():
-                job.exception()  # so that it counts as looked at
+            job.exception()  # so that it counts as looked at
             raise cancelled
         return job.result()

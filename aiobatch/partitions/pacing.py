@@ -28,5 +28,5 @@ async def begin(client: DynamoDB, table_name: str, max_write_units: float | None
     await asyncio.sleep(random.random() * spread)
     engine = await client._access().engine()
     budget = engine.governor(table_name, "write").budget
-    if budget is not None:
-        budget.spend(round(max_write_units), asyncio.get_running_loop().time())
+    assert budget is not None  # the client has the same max_write_units
+    budget.spend(round(max_write_units), asyncio.get_running_loop().time())
