@@ -8,6 +8,7 @@ import pytest
 
 from aiobatch import intake
 from aiobatch.codec import KeySchema, encode_item, encode_key
+from aiobatch.engine import loop_time
 
 SCHEMA = KeySchema.from_names(("pk",))
 MANY = 50_000
@@ -38,7 +39,7 @@ async def test_others_get_their_turn_while_a_long_list_is_encoded(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each step then takes longer than a slice, however fast the machine is.
-    monkeypatch.setattr(intake, "LOOP_SLICE", 0.0)
+    monkeypatch.setattr(loop_time, "LOOP_SLICE", 0.0)
     turns = 0
 
     async def other() -> None:

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["FileLock", "sync_directory", "write_atomically"]
+__all__ = ["FileLock", "sync_directory", "why_not_written", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -22,6 +22,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_directory(path.parent)
+
+
+def why_not_written(error: OSError) -> str:
+    """What to tell of a file that cannot be made or written.
+
+    >>> why_not_written(PermissionError(13, "Permission denied"))
+    'this user may not write there: name another place'
+    """
+    if isinstance(error, PermissionError):
+        return "this user may not write there: name another place"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such directory"
+    if isinstance(error, NotADirectoryError):
+        return "there is no such directory: a file stands in its place"
+    return f"cannot be written: {error.strerror or type(error).__name__}"
 
 
 def sync_directory(directory: Path) -> None:

@@ -216,11 +216,16 @@ class _Run:
         self._every = every
         self._clock = asyncio.get_running_loop().time
         self._began = self._saved_at = self._clock()
-        self._broken = False
+        # Nothing is to be saved: it is not open yet, or only the last checkpoint holds.
+        self._broken = True
         self.state = ScanState([])
 
     async def open(self, total_segments: int | None) -> None:
-        await self._worker.run(lambda: self._open(total_segments))
+        try:
+            await self._worker.run(lambda: self._open(total_segments))
+        except asyncio.CancelledError:
+            await self._worker.run(self._close)
+            raise
         report, state = self._report, self.state
         report.begin(state)
         report.checkpoint = None if self._checkpoint is None else self._checkpoint.path
@@ -229,6 +234,7 @@ class _Run:
         if self._checkpoint is None:
             self.state = ScanState([Progress() for _ in range(total_segments or DEFAULT_SEGMENTS)])
             self._file.open(0, complete=False)
+            self._broken = False
             return
         self.state, goes_on = self._checkpoint.open(total_segments, DEFAULT_SEGMENTS)
         try:
@@ -239,6 +245,7 @@ class _Run:
             self._file.close()
             self._checkpoint.close(remove=False)
             raise
+        self._broken = False
 
     async def take(self, page: Scanned) -> None:
         await self._worker.run(lambda: self._take(page))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from aiobatch.bulk.cost import estimate
 from aiobatch.bulk.create import create_table
 from aiobatch.bulk.table import describe
 from aiobatch.cli.codes import Exit
+from aiobatch.cli.display import Display
 from aiobatch.cli.running import Connection, Job, carry_out, command_line
 from aiobatch.errors import TableNotFound
 from aiobatch.limits import BATCH_WRITE_MAX_OPERATIONS, READ_UNIT_BYTES
@@ -84,8 +85,7 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
             f"{report.written:,} rows {done}, {report.rejected:,} rejected"
             f" ({display.costs_in_words()})"
         )
-        for path in report.dead_letters:
-            display.say(f"rejected rows: {path}, the reasons: {path}.reasons.jsonl", "yellow")
+        _say_dead_letters(display, "rows", report.dead_letters)
         return Exit.REJECTED if report.rejected else Exit.DONE
 
     title = (
@@ -96,6 +96,11 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
     return carry_out(title, "rows", connection, work, json=json, quiet=quiet)
 
 
+def _say_dead_letters(display: Display, unit: str, paths: Sequence[Path]) -> None:
+    for path in paths:
+        display.say(f"rejected {unit}: {path}, the reasons: {path}.reasons.jsonl", "yellow")
+
+
 def _say_how_to_go_on(job: Job, report: bulk.LoadReport) -> None:
     if report.checkpoint is not None:
         job.how_to_go_on = f"to go on: {command_line()}"
@@ -103,7 +108,7 @@ def _say_how_to_go_on(job: Job, report: bulk.LoadReport) -> None:
         job.how_to_go_on = f"without a checkpoint, it begins at the first row: {command_line()}"
 
 
-def _share(report: bulk.LoadReport) -> float | None:
+def _share(report: bulk.LoadReport | bulk.FetchReport) -> float | None:
     if not report.bytes_total:
         return None
     return min(1.0, report.bytes_done / report.bytes_total)
@@ -185,7 +190,8 @@ def _show_scan(
     display.update(
         items=report.items,
         before=report.resumed_at,
-        share=1.0 if report.finished else _of(report.items, total),
+        rejected=report.rejected,
+        share=1.0 if report.finished else _of(report.items + report.rejected, total),
     )
 
 
@@ -251,7 +257,9 @@ def copy(
                 job, report, total, "without --checkpoint, it begins anew" if first else None
             )
 
-        job.summary = lambda: _summary(reports, "source", "target", "segments")
+        job.summary = lambda: _summary(
+            reports, "source", "target", "segments", "rejected", "dead_letters"
+        )
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
         async with AsyncExitStack() as stack:
             to = None
@@ -260,8 +268,10 @@ def copy(
             report = await bulk.copy(
                 job.db, source, target, to=to, on_progress=progress, **arguments
             )
-        display.say(f"{report.items:,} items copied ({display.costs_in_words()})")
-        return Exit.DONE
+        rejected = f", {report.rejected:,} rejected" if report.rejected else ""
+        display.say(f"{report.items:,} items copied{rejected} ({display.costs_in_words()})")
+        _say_dead_letters(display, "items", report.dead_letters)
+        return Exit.REJECTED if report.rejected else Exit.DONE
 
     return carry_out(f"{source} → {target}", "items", connection, work, json=json, quiet=quiet)
 
@@ -283,19 +293,29 @@ def get(
         reports: list[bulk.FetchReport] = []
 
         def progress(report: bulk.FetchReport) -> None:
-            reports[:] = [report]
-            display.update(items=report.found, rejected=report.rejected)
+            first, reports[:] = not reports, [report]
+            if first:
+                how = "to go on" if report.checkpoint is not None else "it begins anew with"
+                job.how_to_go_on = f"{how}: {command_line()}"
+                if report.resumed_at:
+                    display.state.before_share = _share(report) or 0.0
+                    display.say(f"goes on behind key {report.resumed_at:,}")
+            display.update(
+                items=report.keys,
+                before=report.resumed_at,
+                share=_share(report),
+                rejected=report.rejected,
+            )
 
         job.summary = lambda: _summary(reports, "keys", "found", "missing", "rejected")
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
-        job.how_to_go_on = f"it begins anew with: {command_line()}"
         report = await bulk.fetch(job.db, files, table, output, on_progress=progress, **arguments)
         for reason in report.reasons:
             display.say(reason, "yellow")
         display.say(f"{report.in_words()} ({display.costs_in_words()})")
         return Exit.REJECTED if report.rejected else Exit.DONE
 
-    return carry_out(f"items of {table}", "items", connection, work, json=json, quiet=quiet)
+    return carry_out(f"items of {table}", "keys", connection, work, json=json, quiet=quiet)
 
 
 def count(

@@ -13,8 +13,8 @@ from aiobatch import codec
 from aiobatch.access import Access, needed_capacity
 from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
-from aiobatch.engine.dispatch import LOOP_SLICE
 from aiobatch.engine.ledger import State
+from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import InvalidItem
 from aiobatch.limits import BATCH_GET_MAX_KEYS
@@ -170,7 +170,8 @@ class ItemStream(Stream, Generic[ItemT]):
             self._cut_short = failed.error
         except Exception as error:
             if self._cut_short is None and not self._is_over:
-                self._cut_short = error
+                # It could not begin, as where the client was closed before the first key.
+                self._broken = error
         if self._call is not None:
             self._call.close()
 
@@ -254,8 +255,7 @@ class ItemStream(Stream, Generic[ItemT]):
         others: list[int] = []
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             if state_of(place) is processed:
                 ready.append((entry, found[place]))
                 found[place] = None
@@ -284,6 +284,6 @@ class ItemStream(Stream, Generic[ItemT]):
 
     def _ran(self, runner: asyncio.Task[None]) -> None:
         super()._ran(runner)
-        if self._feeder is not None:
-            # Nothing more can be read, whatever the source would still give.
-            self._feeder.cancel()
+        # Nothing more can be read, whatever the source would still give.
+        assert self._feeder is not None
+        self._feeder.cancel()

@@ -247,8 +247,7 @@ class BatchWriter(Stream):
         written = weight = size = 0
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             if state_of(place) is processed and entry.held is None:
                 self._let_go(entry)
                 written += 1
