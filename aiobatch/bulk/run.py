@@ -12,7 +12,7 @@ from typing import Final, Literal
 from aiobatch.access import Access
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
 from aiobatch.bulk.dead_letters import DeadLetters, Rejection
-from aiobatch.bulk.errors import BulkError, LoadFailed
+from aiobatch.bulk.errors import BulkError, FormatError, LoadFailed, SourceError
 from aiobatch.bulk.formats import Position, Row
 from aiobatch.bulk.low_water import LowWater
 from aiobatch.bulk.report import LoadReport
@@ -212,6 +212,9 @@ class LoadRun:
         except asyncio.CancelledError as error:
             stopped = error  # once it was written
         stopped = stopped or self._refused
+        if self._left and isinstance(stopped, SourceError | FormatError):
+            # Rows before that place have not ended; it is met again once they have.
+            stopped = None
         if stopped is not None or self._left:
             raise self._error(stopped) from self._cause(stopped)
 

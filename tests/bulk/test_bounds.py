@@ -25,6 +25,7 @@ from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
 from aiobatch.bulk.dead_letters import DeadLetters
 from aiobatch.bulk.run import LoadRun
 from aiobatch.bulk.segments import Progress, Scanned, Selection, read_segments
+from aiobatch.bulk.writer import RowWriter
 from aiobatch.testing import FakeWire, Fault
 from tests.bulk.test_load import csv, names, reasons, table
 
@@ -151,6 +152,45 @@ async def test_a_checkpoint_that_can_no_longer_be_written(
     with pytest.raises(CheckpointError, match="No space left"), caplog.at_level(logging.WARNING):
         await load(db, file, "things", checkpoint=True, checkpoint_every=3600)
     assert caplog.text == ""
+
+
+async def test_a_load_that_is_cancelled_while_it_ends_for_another_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row is stuck, the checkpoint cannot be written, and then it is cancelled."""
+    (tmp_path / "a.csv").write_text("pk,n:N\na,1\nb,x\n")
+    leaving, left, saved = asyncio.Event(), RowWriter.__aexit__, CheckpointFile.save
+    saves: list[int] = []
+
+    async def leave(writer: RowWriter, *error: Any) -> Any:
+        leaving.set()
+        return await left(writer, *error)
+
+    def save(checkpoint: CheckpointFile, state: Checkpoint) -> None:
+        saves.append(state.done)
+        if len(saves) == 2:
+            raise CheckpointError(str(checkpoint.path), "cannot be written: No space left")
+        saved(checkpoint, state)
+
+    monkeypatch.setattr(RowWriter, "__aexit__", leave)
+    monkeypatch.setattr(CheckpointFile, "save", save)
+    stuck = asyncio.Event()
+    async with DynamoDB(wire=gated(stuck)) as db:
+        task = asyncio.create_task(
+            load(db, tmp_path / "a.csv", "things", checkpoint=True, checkpoint_every=0)
+        )
+        await leaving.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not task.done()
+        task.cancel()
+        # What is under way gets its answer.
+        stuck.set()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert "started again with checkpoint" in caught.value.__notes__[0]
+        report = await load(db, tmp_path / "a.csv", "things", checkpoint=True)
+    assert (report.written, report.rejected) == (1, 1)
 
 
 def test_dead_letters_that_can_no_longer_be_cut(

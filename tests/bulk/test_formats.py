@@ -260,9 +260,9 @@ def test_declared_types_are_those_of_the_values() -> None:
             written([wrong], "jsonl", types)
     for format in ("csv", "parquet"):
         with pytest.raises(FormatError, match="is of type NULL, and its column of type N"):
-            written([{"n": None}], format, {"n": "N"})  # type: ignore[arg-type]
+            written([{"n": None}], format, {"n": "N"})
         with pytest.raises(FormatError, match="of type N, and its column of type BOOL"):
-            written([{"ok": 5}], format, {"ok": "BOOL"})  # type: ignore[arg-type]
+            written([{"ok": 5}], format, {"ok": "BOOL"})
     [row] = read(b'{"ok": 1}\n', "jsonl", types)
     assert (row.reason, row.path) == ("is neither true nor false", "ok")
 
@@ -270,7 +270,7 @@ def test_declared_types_are_those_of_the_values() -> None:
 def test_columns_are_declared_whole() -> None:
     for format in ("csv", "parquet"):
         with pytest.raises(ValueError, match=r"types= has attributes that are no columns: \['n'\]"):
-            open_writer(io.BytesIO(), format, columns=["pk"], types={"n": "N"})  # type: ignore[arg-type]
+            open_writer(io.BytesIO(), format, columns=["pk"], types={"n": "N"})
     with pytest.raises(ValueError, match="columns= is for CSV and Parquet"):
         open_writer(io.BytesIO(), "jsonl", columns=["pk"])
 

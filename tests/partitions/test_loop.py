@@ -73,10 +73,10 @@ def test_a_loop_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPa
     hangs.wait()
     partitions.close()
     # Its thread is still in it, so it is not closed under it; it ends by itself.
-    assert here.is_alive
+    seen = [here.is_alive]
     goes_on.set()
     here._thread.join()
-    assert not here.is_alive
+    assert [*seen, here.is_alive] == [True, False]
     here.loop.run_until_complete(_settled())
     here.loop.close()
 
