@@ -1,6 +1,7 @@
 """The shared backoff: no wait is cut short, none lasts more than a tick too long."""
 
 import asyncio
+import math
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,17 @@ def test_a_whole_number_of_ticks_stays_in_its_tick() -> None:
         queue: BackoffQueue[str] = BackoffQueue()
         queue.push("a", [0], tick * TICK)
         assert queue.next_due() == tick * TICK
+
+
+def test_a_hair_more_than_a_tick_is_not_too_early() -> None:
+    """Divided by the length of a tick it may be a whole number, and is more than that."""
+    for tick in range(2000):
+        queue: BackoffQueue[str] = BackoffQueue()
+        due = math.nextafter(tick * TICK, math.inf)
+        queue.push("a", [0], due)
+        at = queue.next_due()
+        assert at is not None
+        assert due <= at <= due + TICK
 
 
 def test_dropped_turns_do_not_pile_up() -> None:

@@ -785,6 +785,7 @@ async def test_a_flush_of_a_writer_that_ended_tells_so(db: DynamoDB, wire: FakeW
         # The first may have been written; the later one, which never left, is what is left.
         (Fault.truncated(), "unknown", "UnknownItems"),
         (Fault.access_denied(), "unprocessed", "UnprocessedItems"),
+        (Fault.none(), "unprocessed", "UnprocessedItems"),
     ],
     ids=str,
 )
