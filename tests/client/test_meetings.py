@@ -14,6 +14,7 @@ from aiobatch import (
     Get,
     Put,
     Retry,
+    WireError,
     sharing,
 )
 from aiobatch.testing import FakeWire, Fault
@@ -224,3 +225,35 @@ async def test_a_throttled_transaction_slows_the_table_that_is_named() -> None:
         assert engine.governor("t", "write").pace.rate is not None
         assert engine.governor("u", "write").pace.rate is None
     assert len(wire.items("t")) == len(wire.items("u")) == 1
+
+
+@pytest.mark.looptime
+async def test_pages_of_a_scan_under_a_ceiling() -> None:
+    items = [{"id": {"S": f"{number}"}} for number in range(120)]
+    wire = Scripted(
+        {
+            "Items": items,
+            "Count": 120,
+            "LastEvaluatedKey": items[-1],
+            "ConsumedCapacity": {"TableName": "t", "CapacityUnits": 20.0},
+        },
+        {"Items": [], "Count": 0},
+    )
+    loop = asyncio.get_running_loop()
+    async with DynamoDB(wire=wire, max_read_units=10.0) as db:
+        began = loop.time()
+        pages = [page async for page in db.scan_pages("t")]
+        # The first page was 10 units in debt.
+        assert loop.time() - began >= 0.9
+    assert [page["Count"] for page in pages] == [120, 0]
+    assert pages[0]["LastEvaluatedKey"] == {"id": "119"}
+    assert "ConsumedCapacity" not in pages[1]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("last", [7, "a", [KEY]])
+async def test_a_page_that_ends_nowhere_is_malformed(last: Any) -> None:
+    wire = Scripted({"Items": [KEY], "Count": 1, "LastEvaluatedKey": last})
+    async with DynamoDB(wire=wire) as db:
+        with pytest.raises(WireError, match="LastEvaluatedKey"):
+            _ = [item async for item in db.scan("t", retry=Retry(max_retries=0))]
