@@ -450,8 +450,9 @@ class DynamoDB:
             account.ledger, account.items = call.ledger, requests.items
             await engine.run(call)
             _raise_if_due("batch_get_item", repr(table_name), call, account.told, view)
-            if refused := account.by_position(requests.refusals[0]):
-                raise mismatch(model, refused, view(), table_name=table_name)
+            refused = account.by_position(requests.refusals[0])
+        if refused:
+            raise mismatch(model, refused, view(), table_name=table_name)
         return view()  # type: ignore[return-value]
 
     async def batch_write_item(

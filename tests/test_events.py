@@ -205,6 +205,15 @@ async def test_a_description_is_a_call_of_its_own(wire: FakeWire, watch: Watch) 
     assert answer["Metrics"]["requests"] == 2
 
 
+async def test_a_throttled_description_tells_of_no_pace(wire: FakeWire, watch: Watch) -> None:
+    """It takes none of the table's capacity."""
+    wire.script([Fault.throttle()], operation="DescribeTable")
+    async with DynamoDB(wire=wire, hooks=[watch]) as db:
+        await db.batch_write_item(items(1), "users")
+    assert [event.operation for event in watch.of(RequestThrottled)] == ["DescribeTable"]
+    assert watch.of(RateChanged) == []
+
+
 async def test_several_tables(wire: FakeWire, watch: Watch) -> None:
     async with client(wire, watch) as db:
         await db.batch_write({"users": [Put({"pk": SECRET})], "orders": [Delete({"pk": SECRET})]})

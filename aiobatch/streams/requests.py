@@ -53,6 +53,10 @@ class MixedWrite(BatchWrite):
         """The bytes of the operation and its comma."""
         return len(self._fragments[entry]) + 1
 
+    def total(self, entries: Sequence[int]) -> int:
+        """The same of many."""
+        return sum(len(self._fragments[entry]) for entry in entries) + len(entries)
+
     def body(self, entries: Sequence[int]) -> bytes:
         """The operations of these entries."""
         operations = b",".join([self._fragments[entry] for entry in entries])

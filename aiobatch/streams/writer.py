@@ -167,22 +167,24 @@ class BatchWriter(Stream):
         """Learn the table's key names, and begin the call."""
         assert self._engine is not None
         async with self._learning:
-            if self._schema is None:
-                schema = await self._fitting_schema(
-                    lambda schema: self._encode(operation, value, schema)
-                )
-                if schema is None:
-                    schema = await self._ask_for_schema(operation, value)
-                requests = MixedWrite(
-                    self._table,
-                    self._fragments,
-                    self._identities,
-                    schema.names,
-                    capacity=needed_capacity(self._engine, "write"),
-                )
-                self._check_open()
-                self._start(requests)
-                self._schema = schema
+            if self._schema is not None:
+                # Another task did, while this one waited.
+                return
+            schema = await self._fitting_schema(
+                lambda schema: self._encode(operation, value, schema)
+            )
+            if schema is None:
+                schema = await self._ask_for_schema(operation, value)
+            requests = MixedWrite(
+                self._table,
+                self._fragments,
+                self._identities,
+                schema.names,
+                capacity=needed_capacity(self._engine, "write"),
+            )
+            self._check_open()
+            self._start(requests)
+            self._schema = schema
 
     async def _ask_for_schema(self, operation: Operation, value: Any) -> KeySchema:
         assert self._engine is not None

@@ -606,3 +606,22 @@ async def test_a_client_that_closes_before_the_first_key_ends_it(wire: FakeWire)
     assert caught.value.response is not None
     assert caught.value.response["UnprocessedKeys"] == [{"other": "a"}]
     assert_ended(stream.report)
+
+
+async def test_an_answer_that_nobody_took_is_left_with_its_key_that_came_again(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.script([Fault.none()])
+    wire.always(Fault.silence())
+
+    async def source() -> AsyncIterator[Item]:
+        yield key(1)
+        await asyncio.sleep(1)
+        yield key(1)
+
+    async with db.iter_get(source(), "things", max_wait=0.0) as items:
+        await asyncio.sleep(5)
+    # Two entries, one key to ask for again.
+    assert items.report.unprocessed == 2
+    assert items.report.unprocessed_keys == [key(1)]
+    assert_ended(items.report)
