@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from time import perf_counter
 from typing import Any, Generic, Literal, overload
 
 import orjson
@@ -17,8 +16,9 @@ from aiobatch.access import Access, needed_capacity
 from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
 from aiobatch.engine.call import BatchCall
-from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
+from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
+from aiobatch.engine.loop_time import next_turn, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import BatchError, ClientClosed, InvalidItem, ServiceError, WireError
@@ -233,19 +233,17 @@ class Loader(Generic[ItemT]):
             known, loaded[at] = self._cached(identity)
             waiters[at] = None if known else self._wait_for(key, identity, schema)
         first: BaseException | None = None
-        began = perf_counter()
         try:
             for at, waiting in waiters.items():
                 try:
                     if waiting is not None:
                         loaded[at] = await waiting[1]
+                    if self._convert is not None and turn_is_over():
+                        await next_turn()
                     loaded[at] = self._made(loaded[at], at)
                 except Exception as error:
                     first = first or error
                     loaded[at] = error
-                if self._convert is not None and perf_counter() - began > LOOP_SLICE:
-                    await asyncio.sleep(0)
-                    began = perf_counter()
         finally:
             for waiting in waiters.values():
                 if waiting is not None:
@@ -461,12 +459,10 @@ class Loader(Generic[ItemT]):
                 meter=Meter(asyncio.get_running_loop().time(), hooks=self._access.hooks),
             )
             await engine.run(call, turn)
-        began = perf_counter()
         for at, key in enumerate(keys):
+            if turn_is_over():
+                await next_turn()
             self._answer(key, call, at, requests.items[at])
-            if perf_counter() - began > LOOP_SLICE:
-                await asyncio.sleep(0)
-                began = perf_counter()
 
     def _answer(self, key: _Key, call: BatchCall, at: int, item: Loaded) -> None:
         """Tell all who wait for a key what became of it."""

@@ -1,4 +1,4 @@
-"""Checkpoints: up to where a load has come, and of which load it is.
+"""Checkpoints: up to where a load or a get has come, and of which one it is.
 
 A checkpoint names one place in the input: every row before it has ended, and everything behind it
 is sent again, in order, when the load is started again. So of two rows with one key the later one
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiobatch.bulk.durable import FileLock, write_atomically
+from aiobatch.bulk.durable import FileLock, why_not_written, write_atomically
 from aiobatch.bulk.errors import CheckpointError
 from aiobatch.bulk.formats import START, Position
 
@@ -48,6 +48,9 @@ class Checkpoint:
         written: how many of them were written.
         rejected: how many of them stand in the dead letters.
         dead_letters: by file number, how long its dead-letter file and its reasons are.
+        missing: of a get, how many rows have no item.
+        length: of a get, the bytes of the output that belong to the rows before the mark.
+        complete: of a get, whether the output needs nothing but its last form.
     """
 
     table: Mapping[str, Any]
@@ -58,6 +61,9 @@ class Checkpoint:
     written: int = 0
     rejected: int = 0
     dead_letters: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    missing: int = 0
+    length: int = 0
+    complete: bool = False
 
     def dumped(self) -> bytes:
         """The content of its file."""
@@ -82,10 +88,6 @@ class Checkpoint:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ValueError("is not a checkpoint") from None
 
-    def begun(self) -> Checkpoint:
-        """The same load, at its beginning."""
-        return replace(self, mark=Mark(), done=0, written=0, rejected=0, dead_letters={})
-
 
 class CheckpointFile:
     """A checkpoint on disk, locked while it is in use. Its methods block.
@@ -99,7 +101,7 @@ class CheckpointFile:
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))
 
     def open(self, load: Checkpoint) -> Checkpoint | None:
-        """Lock it, and read how far this load came; None if there is no checkpoint yet.
+        """Lock it, and read how far this work came; None if there is no checkpoint yet.
 
         Args:
             load: this load, at its beginning.
@@ -109,21 +111,21 @@ class CheckpointFile:
         """
         try:
             if not self._lock.acquire():
-                raise self._error("another load is using it: wait for that one, or name another")
+                raise self._error("another run is using it: wait for that one, or name another")
             try:
                 return self._read(load)
             except BaseException:
                 self._lock.release()
                 raise
         except OSError as error:
-            raise self._error(f"cannot be used: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write it, durably. Raises CheckpointError."""
         try:
             write_atomically(self.path, checkpoint.dumped())
         except OSError as error:
-            raise self._error(f"cannot be written: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def close(self, *, remove: bool = False) -> None:
         """Give the lock back; with ``remove`` the load is over, and has no checkpoint any more."""
@@ -144,22 +146,22 @@ class CheckpointFile:
         return found
 
     def _compare(self, found: Checkpoint, load: Checkpoint) -> None:
-        other = "Name another checkpoint, or remove this one to load everything from the beginning"
+        other = "Name another checkpoint, or remove this one to begin anew"
         told = _other_table(found.table, load.table)
         if told:
-            raise self._error(f"is of a load into {told}. {other}")
+            raise self._error(f"is of work on {told}. {other}")
         for name in sorted({*found.options, *load.options}):
             before, now = found.options.get(name), load.options.get(name)
             if before != now:
-                raise self._error(f"is of a load with {name} {before!r}, not {now!r}. {other}")
+                raise self._error(f"is of work with {name} {before!r}, not {now!r}. {other}")
         names = [file["name"] for file in found.files]
         if names != [file["name"] for file in load.files]:
-            raise self._error(f"is of a load of other files: {', '.join(names)}. {other}")
+            raise self._error(f"is of work on other files: {', '.join(names)}. {other}")
         for before, now in zip(found.files, load.files, strict=True):
             if dict(before) != dict(now):
                 raise self._error(
                     f"{now['name']} has been changed since it was written, so its rows cannot be"
-                    f" told from those that were loaded. {other}"
+                    f" told from those that are done. {other}"
                 )
 
     def _error(self, reason: str) -> CheckpointError:

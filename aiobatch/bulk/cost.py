@@ -136,7 +136,7 @@ async def estimate(
 
     async with Worker("aiobatch-estimate") as worker:
         try:
-            while sizes := await worker.run(next_sizes):
+            while sizes := await worker.run(next_sizes, slices.give_up):
                 for size in sizes:
                     if size is None:
                         cost.refuse()

@@ -3,7 +3,8 @@
 The rows of ``places.csv`` go to ``places.rejected.csv``, which can be loaded again as it is, and
 the reasons to ``places.rejected.csv.reasons.jsonl``, one line for each row. Rows are added when the
 checkpoint passes them, before it is written; a load that goes on cuts off what is behind it. So
-each rejected row stands there once. Parquet's rows are written as DynamoDB JSON.
+each rejected row stands there once. Parquet's rows, and the items that a copy could not write, are
+written as DynamoDB JSON.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from urllib.parse import urlsplit
 
 from orjson import dumps
 
-from aiobatch.bulk.durable import sync_directory
+from aiobatch.bulk.durable import sync_directory, why_not_written
 from aiobatch.bulk.errors import DeadLetterError
 from aiobatch.bulk.formats import FormatName, suffix_of
 from aiobatch.bulk.sources import Source
 
-__all__ = ["DeadLetters", "Rejection", "default_dead_letters"]
+__all__ = ["MOST_REASONS", "DeadLetters", "Rejection", "default_dead_letters", "letters_of_table"]
 
 _REASONS: Final = ".reasons.jsonl"
+#: Of reasons that are told to people: the first ones tell what is wrong with a file.
+MOST_REASONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Rejection:
     line: int | None
     path: str
     reason: str
+
+    def told(self, file: str) -> str:
+        """The same in words, for a row of this file."""
+        at = f"line {self.line}" if self.line is not None else f"row {self.row}"
+        return f"{file}, {at}: {f'{self.path}: ' if self.path else ''}{self.reason}"
 
 
 def format_in_dead_letters(format: FormatName) -> FormatName:
@@ -68,6 +76,15 @@ def default_dead_letters(source: Source) -> Path:
     return path.with_name(f"{stem}.rejected{suffix_of(format_in_dead_letters(source.format))}")
 
 
+def letters_of_table(table_name: str) -> Path:
+    """Where the items of a table go that a copy of it could not write.
+
+    >>> letters_of_table("arn:aws:dynamodb:eu-west-1:123456789012:table/users").as_posix()
+    'users.rejected.json'
+    """
+    return Path(f"{table_name.rpartition('/')[2]}.rejected{suffix_of('dynamodb-json')}")
+
+
 class DeadLetters:
     """The dead-letter files of a load, one for each of its files. Its methods block.
 
@@ -91,7 +108,7 @@ class DeadLetters:
                 if path.exists():
                     raise DeadLetterError(
                         str(path),
-                        "the file is there already, from an earlier load: load it or move it away,"
+                        "the file is there already, from an earlier run: load it or move it away,"
                         " or name another one",
                     )
 
@@ -135,9 +152,7 @@ class DeadLetters:
             if not size:
                 sync_directory(place.parent)
         except OSError as error:
-            raise DeadLetterError(
-                str(place), f"cannot be written: {error.strerror or error}"
-            ) from error
+            raise DeadLetterError(str(place), why_not_written(error)) from error
 
     def _cut(self, path: Path, length: int) -> None:
         try:
@@ -154,9 +169,7 @@ class DeadLetters:
                 str(path), "is gone, and the checkpoint needs it: put it back"
             ) from None
         except OSError as error:
-            raise DeadLetterError(
-                str(path), f"cannot be written: {error.strerror or error}"
-            ) from error
+            raise DeadLetterError(str(path), why_not_written(error)) from error
 
 
 def _append(path: Path, size: int, content: bytes) -> int:

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["FileLock", "sync_directory", "write_atomically"]
+__all__ = ["FileLock", "sync_directory", "why_not_written", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -24,9 +24,24 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
+def why_not_written(error: OSError) -> str:
+    """What to tell of a file that cannot be made or written.
+
+    >>> why_not_written(PermissionError(13, "Permission denied"))
+    'this user may not write there: name another place'
+    """
+    if isinstance(error, PermissionError):
+        return "this user may not write there: name another place"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such directory"
+    if isinstance(error, NotADirectoryError):
+        return "there is no such directory: a file stands in its place"
+    return f"cannot be written: {error.strerror or type(error).__name__}"
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable, where the system can."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover: no Windows here
         return
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -80,7 +95,7 @@ def _is_still(handle: int, path: Path) -> bool:
         return False
 
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover: no Windows here
     import msvcrt
 
     def _lock(handle: int) -> bool:

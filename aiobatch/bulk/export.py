@@ -137,6 +137,8 @@ async def export(
         raise ValueError("types= is not for DynamoDB JSON, which has the types itself")
     if columns is not None and wanted not in ("csv", "parquet"):
         raise ValueError("columns= is for CSV and Parquet")
+    if columns is not None and (strange := checked.keys() - set(columns)):
+        raise ValueError(f"types= has attributes that are no columns: {sorted(strange)}")
     if total_segments is not None and total_segments < 1:
         raise ValueError("total_segments must be 1 or more")
     selection = Selection(
@@ -214,11 +216,16 @@ class _Run:
         self._every = every
         self._clock = asyncio.get_running_loop().time
         self._began = self._saved_at = self._clock()
-        self._broken = False
+        # Nothing is to be saved: it is not open yet, or only the last checkpoint holds.
+        self._broken = True
         self.state = ScanState([])
 
     async def open(self, total_segments: int | None) -> None:
-        await self._worker.run(lambda: self._open(total_segments))
+        try:
+            await self._worker.run(lambda: self._open(total_segments))
+        except asyncio.CancelledError:
+            await self._worker.run(self._close)
+            raise
         report, state = self._report, self.state
         report.begin(state)
         report.checkpoint = None if self._checkpoint is None else self._checkpoint.path
@@ -227,6 +234,7 @@ class _Run:
         if self._checkpoint is None:
             self.state = ScanState([Progress() for _ in range(total_segments or DEFAULT_SEGMENTS)])
             self._file.open(0, complete=False)
+            self._broken = False
             return
         self.state, goes_on = self._checkpoint.open(total_segments, DEFAULT_SEGMENTS)
         try:
@@ -237,6 +245,7 @@ class _Run:
             self._file.close()
             self._checkpoint.close(remove=False)
             raise
+        self._broken = False
 
     async def take(self, page: Scanned) -> None:
         await self._worker.run(lambda: self._take(page))
@@ -279,6 +288,8 @@ class _Run:
 
     def _finish(self) -> None:
         self._save()
+        # That checkpoint holds, whatever goes wrong from here on: the part is closed.
+        self._broken = True
         self._file.finish()
 
     async def close(self) -> None:

@@ -1,26 +1,24 @@
-"""``fetch``: the items whose keys stand in files, into a file."""
+"""``fetch``: the items whose keys stand in files, into a file, in spite of kills."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiobatch import intake
-from aiobatch.bulk.checkpoint import Mark
-from aiobatch.bulk.formats import Row, check_format, check_types, format_of
-from aiobatch.bulk.formats.typed import typed_of
+from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
+from aiobatch.bulk.export import default_export_checkpoint
+from aiobatch.bulk.fetch_run import FetchRun, Reading
+from aiobatch.bulk.formats import check_format, check_types, format_of
 from aiobatch.bulk.output import LocalOutput, Output, StreamedOutput
-from aiobatch.bulk.slices import Slices
-from aiobatch.bulk.sources import Source, resolve
+from aiobatch.bulk.segments import Selection
+from aiobatch.bulk.sources import Source, resolve, told_files, total_bytes
 from aiobatch.bulk.table import describe
 from aiobatch.bulk.threads import Worker
-from aiobatch.codec import KeySchema, Refusal, encode_key
-from aiobatch.responses import Item
 from aiobatch.retry import Retry
-from aiobatch.streams.reader import ItemStream
 from aiobatch.streams.stream import Settings
 
 if TYPE_CHECKING:
@@ -28,24 +26,27 @@ if TYPE_CHECKING:
 
 __all__ = ["FetchReport", "fetch"]
 
-_ITEMS_A_WRITE: Final = 500
-# Reasons are for people: the first ones tell what is wrong with a file.
-_TOLD: Final = 20
-
 
 @dataclass(slots=True)
 class FetchReport:
     """What became of the keys. It is live.
 
+    Counts are those of the whole work, with what earlier runs did before they were ended.
+
     Attributes:
         table_name: the table's name or ARN.
-        keys: rows read.
+        keys: rows that are done.
         found: items that were written into the output.
         missing: keys that DynamoDB has no item for.
-        rejected: rows that are no keys of this table.
-        reasons: file, line and reason of the first of those.
-        finished: whether every key has its answer.
-        elapsed: seconds.
+        rejected: rows that are no keys of this table, or were refused by DynamoDB.
+        reasons: file, line and reason of the first of those that this run met.
+        resumed_at: ``keys`` when this run began; 0 for one from the beginning.
+        bytes_done: bytes of the files that are done.
+        bytes_total: the files' size in bytes; None where one of them is a pipe, compressed, or not
+            on this machine.
+        checkpoint: the checkpoint's file, or None.
+        finished: whether every key has its answer, and the output is whole.
+        elapsed: seconds that this run took.
     """
 
     table_name: str
@@ -54,13 +55,18 @@ class FetchReport:
     missing: int = 0
     rejected: int = 0
     reasons: list[str] = field(default_factory=list)
+    resumed_at: int = 0
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    checkpoint: Path | None = None
     finished: bool = False
     elapsed: float = 0.0
 
     def in_words(self) -> str:
         """The counts, in words."""
         words = f"{self.keys:,} keys: {self.found:,} found, {self.missing:,} missing"
-        return words + (f", {self.rejected:,} rejected" if self.rejected else "")
+        words += f", {self.rejected:,} rejected" if self.rejected else ""
+        return words + (f", {self.resumed_at:,} by earlier runs" if self.resumed_at else "")
 
 
 async def fetch(
@@ -76,17 +82,24 @@ async def fetch(
     projection_expression: str | None = None,
     expression_attribute_names: Mapping[str, str] | None = None,
     consistent_read: bool = False,
+    checkpoint: str | os.PathLike[str] | bool | None = None,
     on_progress: Callable[[FetchReport], object] | None = None,
     max_pending: int | None = None,
     retry: Retry | None = None,
+    checkpoint_every: float = 1.0,
 ) -> FetchReport:
-    r"""Read items whose keys stand in files, and write them into a file, in no order.
+    r"""Read items whose keys stand in files, and write them into a file.
+
+    Items come in the order of their keys by the thousand, and in none within. From files into a
+    local file there is a checkpoint: what was ended in any way goes on where it was when it is
+    started again with the same arguments, and the output holds the items of each row once. Until
+    it is whole, it is called ``NAME.part``.
 
     Args:
         db: the client.
         sources: paths, URLs, or ``-``; rows may be keys or whole items.
         table_name: the table's name or ARN.
-        output: as for ``export``; it is whole under its name, or not there.
+        output: as for ``export``.
         format: of the keys; None: by the names.
         types: of the keys' attributes, for formats that do not tell them.
         output_format: of the output; None: by its name.
@@ -94,9 +107,13 @@ async def fetch(
         projection_expression: as for ``DynamoDB.iter_get``.
         expression_attribute_names: as for ``DynamoDB.iter_get``.
         consistent_read: as for ``DynamoDB.iter_get``.
+        checkpoint: the checkpoint's file; None or True: beside the output; False: none. It is
+            removed when all is done. Standard input and output, and URLs as output, cannot be gone
+            on with.
         on_progress: called with the live report now and then, and once at the end.
-        max_pending: as for ``DynamoDB.iter_get``.
+        max_pending: how many keys and items are in hand at most. None: 4,000.
         retry: as for ``DynamoDB.iter_get``.
+        checkpoint_every: seconds between two checkpoints.
 
     Returns:
         The report. A row that is no key of this table is counted as rejected, with its line.
@@ -104,7 +121,8 @@ async def fetch(
     Raises:
         ValueError, TypeError: arguments that cannot be right, at once.
         SourceError, FormatError: a file cannot be read, or the output cannot be written.
-        BatchError: keys were left over, or refused by DynamoDB.
+        CheckpointError: the checkpoint is of other work, or in use. Nothing was read.
+        BatchError: keys were left over.
         TableNotFound, AccessDenied, ServiceError, WireError: DynamoDB gave no usable answer.
 
     Example::
@@ -125,95 +143,63 @@ async def fetch(
     settings = Settings(retry=retry or Retry.patient(), max_pending=max_pending, max_wait=0.1)
     if columns is not None and wanted not in ("csv", "parquet"):
         raise ValueError("columns= is for CSV and Parquet")
-    schema = (await describe(db, table_name)).schema
+    local = Source(name, wanted).path
+    goes_on = local is not None and not any(file.is_stdin for file in files)
+    if checkpoint not in (None, False) and not goes_on:
+        raise ValueError(
+            "only files can be gone on with: checkpoint= is not for standard input, and not for"
+            " URLs and - as output"
+        )
+    table = await describe(db, table_name)
+    selection = Selection(
+        projection_expression=projection_expression,
+        expression_attribute_names=expression_attribute_names,
+        consistent_read=consistent_read,
+    )
     file: Output
-    if (path := Source(name, wanted).path) is not None:
-        keys = () if schema is None else schema.names
-        file = LocalOutput(path, wanted, None, columns, keys)
+    if local is not None:
+        keys = () if table.schema is None else table.schema.names
+        file = LocalOutput(local, wanted, None, columns, keys)
     else:
         file = StreamedOutput(name, wanted, None, columns)
+    saved = None
+    if goes_on and checkpoint is not False:
+        chosen = None if checkpoint in (None, True) else Path(checkpoint)  # type: ignore[arg-type]
+        saved = CheckpointFile(chosen or default_export_checkpoint(name))
     report = FetchReport(table_name)
-    clock = asyncio.get_running_loop().time
-    began = clock()
-
-    def tell() -> None:
-        report.elapsed = clock() - began
-        if on_progress is not None:
-            on_progress(report)
-
-    async with Worker("aiobatch-get") as worker:
+    async with Worker("aiobatch-get") as worker, Worker("aiobatch-get-reader") as reader:
         prints = await worker.run(lambda: [each.fingerprint() for each in files])
-        slices = Slices(files, checked, Mark(), prints)
-        try:
-            await worker.run(lambda: file.open(0, complete=False))
-            stream: ItemStream[Item] = ItemStream(
-                # Exact, whatever the client's numbers.
-                replace(db._access(), numbers="decimal"),
-                _keys(slices, worker, files, schema, report),
-                table_name,
-                settings,
-                projection_expression=projection_expression,
-                expression_attribute_names=expression_attribute_names,
-                consistent_read=consistent_read,
-                on_missing=None,
-                on_invalid="raise",
-                model=None,
+        report.bytes_total = total_bytes(files, prints)
+
+        def beginning() -> Checkpoint:
+            return Checkpoint(
+                table=table.as_json(),
+                options={
+                    "operation": "get",
+                    "formats": [each.format for each in files],
+                    "types": dict(checked),
+                    "output": name if local is None else str(local.absolute()),
+                    "output format": wanted,
+                    "columns": None if columns is None else list(columns),
+                    "selection": selection.told(),
+                },
+                files=told_files(files, prints),
             )
-            held: list[Mapping[str, Any]] = []
-            async with stream:
-                async for item in stream:
-                    held.append(item)
-                    if len(held) >= _ITEMS_A_WRITE:
-                        full, held = held, []
-                        await worker.run(lambda full=full: _write(file, full))  # type: ignore[misc]
-                        report.found += len(full)
-                        report.missing = stream.report.missing
-                        tell()
-            await worker.run(lambda: _write(file, held))
-            report.found += len(held)
-            report.missing = stream.report.missing
-            await worker.run(file.finish)
-            report.finished = True
-        finally:
-            await worker.run(slices.close)
-            await worker.run(file.close)
-            tell()
+
+        reading = Reading(db._access(), table_name, table.schema, selection, settings)
+        run = FetchRun(
+            worker,
+            reader,
+            reading,
+            files,
+            prints,
+            checked,
+            file,
+            saved,
+            await worker.run(beginning),
+            report,
+            on_progress,
+            checkpoint_every,
+        )
+        await run.run()
     return report
-
-
-def _write(file: Output, items: Sequence[Mapping[str, Any]]) -> None:
-    file.add([typed_of(item) for item in items])
-
-
-async def _keys(
-    slices: Slices,
-    worker: Worker,
-    files: Sequence[Source],
-    schema: KeySchema | None,
-    report: FetchReport,
-) -> AsyncIterator[dict[str, Any]]:
-    while rows := await worker.run(slices.next):
-        for number, row in rows:
-            report.keys += 1
-            key = _key_of(row, schema)
-            if isinstance(key, str):
-                report.rejected += 1
-                if len(report.reasons) < _TOLD:
-                    at = f"line {row.line}" if row.line is not None else f"row {row.number}"
-                    report.reasons.append(f"{files[number].name}, {at}: {key}")
-            else:
-                yield key
-
-
-def _key_of(row: Row, schema: KeySchema | None) -> dict[str, Any] | str:
-    """A row's key; or, in words, why it has none."""
-    if row.item is None:
-        return f"{row.path}: {row.reason}" if row.path else row.reason
-    if schema is None:
-        return row.item
-    key = {name: row.item[name] for name in schema.names if name in row.item}
-    try:
-        encode_key(key, schema, None)
-    except Refusal as refusal:
-        return f"{refusal.path}: {refusal.reason}" if refusal.path else refusal.reason
-    return key

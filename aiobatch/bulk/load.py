@@ -14,7 +14,7 @@ from aiobatch.bulk.errors import BulkError
 from aiobatch.bulk.formats import check_types
 from aiobatch.bulk.report import LoadReport
 from aiobatch.bulk.run import LoadRun
-from aiobatch.bulk.sources import Fingerprint, Source, resolve
+from aiobatch.bulk.sources import Fingerprint, Source, resolve, told_files, total_bytes
 from aiobatch.bulk.table import TableIdentity, describe
 from aiobatch.bulk.threads import Worker
 from aiobatch.retry import Retry
@@ -127,11 +127,12 @@ async def load(
         raise ValueError("standard input cannot be gone on with: checkpoint= needs files")
     table = await describe(db, table_name)
     report = LoadReport(table_name, operation)
-    async with Worker("aiobatch-load") as worker:
+    # What is written down must not wait for a pipe that says nothing.
+    async with Worker("aiobatch-load") as worker, Worker("aiobatch-load-reader") as reader:
         prints = await worker.run(lambda: [file.fingerprint() for file in files])
         saved = await worker.run(lambda: _checkpoint_file(files, prints, checkpoint))
         begin = await worker.run(lambda: _beginning(table, operation, files, prints, checked))
-        report.bytes_total = _total(files, prints)
+        report.bytes_total = total_bytes(files, prints)
         run = LoadRun(
             db._access(),
             table_name,
@@ -144,6 +145,7 @@ async def load(
             begin=begin,
             dead_letters=DeadLetters(places),
             worker=worker,
+            reader=reader,
             report=report,
             on_progress=on_progress,
             max_rejected=max_rejected,
@@ -167,17 +169,8 @@ def _beginning(
             "formats": [file.format for file in files],
             "types": dict(types),
         },
-        files=[
-            {"name": _full_name(file), **(each.as_json() if each else {})}
-            for file, each in zip(files, prints, strict=True)
-        ],
+        files=told_files(files, prints),
     )
-
-
-def _full_name(source: Source) -> str:
-    # The same file, named from another directory, is the same file.
-    path = source.path
-    return source.name if path is None else str(path.absolute())
 
 
 def _checkpoint_file(
@@ -214,12 +207,3 @@ def _dead_letter_places(
             " after the other"
         )
     return places
-
-
-def _total(files: Sequence[Source], prints: Sequence[Fingerprint | None]) -> int | None:
-    total = 0
-    for file, each in zip(files, prints, strict=True):
-        if each is None or file.is_compressed or file.format == "parquet":
-            return None
-        total += each.size
-    return total

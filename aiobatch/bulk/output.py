@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, Protocol, cast
 
 from orjson import loads
 
-from aiobatch.bulk.durable import sync_directory
+from aiobatch.bulk.durable import sync_directory, why_not_written
 from aiobatch.bulk.errors import FormatError, SourceError
 from aiobatch.bulk.formats import FormatName, Writer, open_writer
 from aiobatch.bulk.formats.columns import found_columns
@@ -92,7 +92,7 @@ class StreamedOutput:
             self._writer.write_typed(item)
         self._file.flush()
 
-    def sync(self) -> int:
+    def sync(self) -> int:  # pragma: no cover: for those with a checkpoint, which these cannot have
         """See :class:`Output`."""
         return 0
 
@@ -267,13 +267,7 @@ class LocalOutput:
             yield from _items_of(file)
 
     def _error(self, error: OSError, path: Path) -> SourceError:
-        if isinstance(error, PermissionError):
-            reason = "this user may not write it"
-        elif isinstance(error, FileNotFoundError):
-            reason = "there is no such directory"
-        else:
-            reason = f"cannot be written: {error.strerror or type(error).__name__}"
-        return SourceError(str(path), reason)
+        return SourceError(str(path), why_not_written(error))
 
 
 def _items_of(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:

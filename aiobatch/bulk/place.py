@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiobatch.bulk.durable import FileLock, write_atomically
+from aiobatch.bulk.durable import FileLock, why_not_written, write_atomically
 from aiobatch.bulk.errors import CheckpointError
 from aiobatch.bulk.segments import Progress
 
@@ -27,13 +27,17 @@ class ScanState:
 
     Attributes:
         segments: how far each is.
-        items: how many items were dealt with.
+        items: how many items were written.
         length: bytes of the output that belong to them.
+        rejected: how many items stand in the dead letters.
+        dead_letters: how long that file and its reasons are.
     """
 
     segments: list[Progress]
     items: int = 0
     length: int = 0
+    rejected: int = 0
+    dead_letters: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ class ScanCheckpoint:
                 self._lock.release()
                 raise
         except OSError as error:
-            raise self._error(f"cannot be used: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def save(self, state: ScanState) -> None:
         """Write it, durably. Raises CheckpointError."""
@@ -76,12 +80,14 @@ class ScanCheckpoint:
             "of": self.what,
             "items": state.items,
             "length": state.length,
+            "rejected": state.rejected,
+            "dead_letters": list(state.dead_letters),
             "segments": [{"key": each.key, "done": each.done} for each in state.segments],
         }
         try:
             write_atomically(self.path, json.dumps(content).encode() + b"\n")
         except OSError as error:
-            raise self._error(f"cannot be written: {error.strerror or error}") from error
+            raise self._error(why_not_written(error)) from error
 
     def close(self, *, remove: bool) -> None:
         """Give the lock back; with ``remove`` the work is done, and has no checkpoint any more."""
@@ -99,10 +105,13 @@ class ScanCheckpoint:
         try:
             read = json.loads(content)
             version, found = read["version"], read["of"]
+            letters, reasons = read["dead_letters"]
             state = ScanState(
                 [Progress(each["key"], each["done"]) for each in read["segments"]],
                 int(read["items"]),
                 int(read["length"]),
+                int(read["rejected"]),
+                (int(letters), int(reasons)),
             )
         except (KeyError, TypeError, ValueError):
             raise self._error("is no checkpoint of an export or a copy: name another") from None

@@ -11,13 +11,13 @@ from typing import Any, Final, Literal
 
 from aiobatch.access import Access
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
-from aiobatch.bulk.dead_letters import DeadLetters, Rejection
-from aiobatch.bulk.errors import BulkError, LoadFailed
+from aiobatch.bulk.dead_letters import MOST_REASONS, DeadLetters, Rejection
+from aiobatch.bulk.errors import BulkError, FormatError, LoadFailed, SourceError
 from aiobatch.bulk.formats import Position, Row
 from aiobatch.bulk.low_water import LowWater
 from aiobatch.bulk.report import LoadReport
 from aiobatch.bulk.slices import Slices
-from aiobatch.bulk.sources import Fingerprint, Source
+from aiobatch.bulk.sources import Fingerprint, Source, bytes_before
 from aiobatch.bulk.threads import Worker
 from aiobatch.bulk.writer import RowWriter
 from aiobatch.engine import ledger
@@ -72,6 +72,7 @@ class LoadRun:
         begin: Checkpoint,
         dead_letters: DeadLetters,
         worker: Worker,
+        reader: Worker,
         report: LoadReport,
         on_progress: Callable[[LoadReport], object] | None,
         max_rejected: int | None,
@@ -85,6 +86,7 @@ class LoadRun:
         self._state = begin
         self._dead_letters = dead_letters
         self._worker = worker
+        self._reader = reader
         self._report = report
         self._on_progress = on_progress
         self._max_rejected = max_rejected
@@ -115,7 +117,11 @@ class LoadRun:
     async def run(self) -> None:
         """Load. Raises as :func:`aiobatch.bulk.load` does."""
         report = self._report
-        await self._worker.run(self._open)
+        try:
+            await self._worker.run(self._open)
+        except asyncio.CancelledError:
+            await self._worker.run(lambda: self._close(False))
+            raise
         finished = False
         try:
             await self._load()
@@ -159,8 +165,8 @@ class LoadRun:
         self._slices = Slices(self._files, self._types, state.mark, self._fingerprints)
 
     def _close(self, finished: bool) -> None:
-        if self._slices is not None:
-            self._slices.close()
+        assert self._slices is not None
+        self._slices.close()
         if self._checkpoint is not None:
             self._checkpoint.close(remove=finished)
 
@@ -194,7 +200,10 @@ class LoadRun:
                     stopped = error
                 except (BatchError, BulkError, ClientClosed) as error:
                     stopped = error
-                if stopped is not None and not isinstance(stopped, BulkError):
+                # Python 3.11 counts the way out of the block under another line.
+                if stopped is not None and not isinstance(  # pragma: no branch
+                    stopped, BulkError
+                ):
                     raise _Stopped
         except _Stopped:
             pass
@@ -208,24 +217,29 @@ class LoadRun:
         except asyncio.CancelledError as error:
             stopped = error  # once it was written
         stopped = stopped or self._refused
+        if self._left and isinstance(stopped, SourceError | FormatError):
+            # Rows before that place have not ended; it is met again once they have.
+            stopped = None
         if stopped is not None or self._left:
             raise self._error(stopped) from self._cause(stopped)
 
     async def _feed(self) -> BaseException | None:
         """Hand over all rows; a file that cannot be read any further is given back."""
         assert self._slices is not None
-        worker, slices = self._worker, self._slices
+        reader, slices = self._reader, self._slices
         self._most_open = _OPEN_FOR_EACH_PLACE * self._writer.places
-        ahead = worker.submit(slices.next)
+        ahead = reader.submit(slices.next)
         try:
             while True:
+                if await self._must_stop_before(ahead):
+                    return self._refused
                 try:
-                    rows = await worker.result(ahead)
+                    rows = await reader.result(ahead)
                 except BulkError as error:
                     return error
                 if not rows:
                     return None
-                ahead = worker.submit(slices.next)
+                ahead = reader.submit(slices.next)
                 # Rows that are rejected never wait, and the thread may be ahead of the loop.
                 await asyncio.sleep(0)
                 while rows:
@@ -239,8 +253,28 @@ class LoadRun:
                     if self._has_too_many():
                         return _too_many(self._report)
         finally:
+            if not ahead.done():
+                slices.give_up()
             with suppress(BulkError):
-                await worker.result(ahead)
+                await reader.result(ahead)
+
+    async def _must_stop_before(self, ahead: asyncio.Future[list[tuple[int, Row]]]) -> bool:
+        """Wait for the next rows; whether rows before them are left.
+
+        A pipe may be silent for long: what has ended is put down meanwhile.
+        """
+        ahead.add_done_callback(lambda _: self._news.set())
+        while not (self._left or self._refused is not None):
+            if ahead.done():
+                return False
+            if self._is_due():
+                await self._checkpoint_now()
+                continue
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every if self._ended_since else None):
+                    await self._news.wait()
+        return True
 
     async def _take(self, rows: Sequence[tuple[int, Row]]) -> int:
         """Hand over the first of these rows, as many as there is room for. How many they were."""
@@ -311,6 +345,10 @@ class LoadRun:
         rejected = [row for row in passed if row.rejected is not None]
         self._rejected_ahead -= len(rejected)
         self._letters += rejected
+        reasons = self._report.reasons
+        for row in rejected[: MOST_REASONS - len(reasons)]:
+            assert row.rejected is not None
+            reasons.append(row.rejected.told(self._files[row.file].name))
         last, state = passed[-1], self._state
         self._state = replace(
             state,
@@ -362,8 +400,7 @@ class LoadRun:
         return most is not None and self._state.rejected + self._rejected_ahead > most
 
     def _bytes_before(self, mark: Mark) -> int:
-        before = self._fingerprints[: mark.file]
-        return sum(each.size for each in before if each is not None) + mark.position.offset
+        return bytes_before(self._fingerprints, mark.file, mark.position.offset)
 
     # ------------------------------------------------------------------ what is told
 

@@ -13,12 +13,16 @@ __all__ = ["ScanReport"]
 
 @dataclass(slots=True, kw_only=True)
 class ScanReport:
-    """The counts of an export or a copy; its own report tells of what."""
+    """The counts of an export or a copy; its own report tells of what.
+
+    Only copies have items that are rejected.
+    """
 
     verb: ClassVar[str]
     """What was done with segments that are over."""
 
     items: int = 0
+    rejected: int = 0
     resumed_at: int = 0
     scanned: int = 0
     segments: int = 0
@@ -32,10 +36,12 @@ class ScanReport:
         words = (
             f"{self.items:,} items, {self.segments_done} of {self.segments} segments {self.verb}"
         )
+        words += f", {self.rejected:,} rejected" if self.rejected else ""
         return words + (f", {self.resumed_at:,} by earlier runs" if self.resumed_at else "")
 
     def begin(self, state: ScanState) -> None:
         """A run begins where earlier ones came to."""
         self.items = self.resumed_at = state.items
+        self.rejected = state.rejected
         self.segments = len(state.segments)
         self.segments_done = sum(each.done for each in state.segments)

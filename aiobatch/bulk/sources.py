@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,8 +21,19 @@ from typing import Any, BinaryIO, Final, cast
 
 from aiobatch.bulk.errors import MissingExtra, SourceError
 from aiobatch.bulk.formats import FormatName, check_format, format_of
+from aiobatch.bulk.pipe import Pipe, is_pipe
 
-__all__ = ["STDIN", "Fingerprint", "Source", "open_output", "read_error", "resolve"]
+__all__ = [
+    "STDIN",
+    "Fingerprint",
+    "Source",
+    "bytes_before",
+    "open_output",
+    "read_error",
+    "resolve",
+    "told_files",
+    "total_bytes",
+]
 
 #: The name of standard input, and of standard output.
 STDIN: Final = "-"
@@ -80,7 +91,10 @@ class Source:
     def open(self) -> BinaryIO:
         """Open it, decompressed. Raises SourceError, MissingExtra."""
         if self.is_stdin:
-            return sys.stdin.buffer
+            if sys.stdin is None:
+                raise SourceError(self.name, "standard input is closed")
+            stdin = sys.stdin.buffer
+            return Pipe(stdin) if is_pipe(stdin) else stdin
         try:
             path = self.path
             raw = path.open("rb") if path is not None else _remote(self.name, "rb")
@@ -132,6 +146,37 @@ def resolve(
     if len(names) > 1 and STDIN in names:
         raise ValueError("standard input (-) must be the only source")
     return [Source(name, check_format(format) if format else format_of(name)) for name in names]
+
+
+def told_files(
+    files: Sequence[Source], prints: Sequence[Fingerprint | None]
+) -> list[Mapping[str, Any]]:
+    """What a checkpoint keeps of the files: their full names, and what tells a changed one.
+
+    The same file, named from another directory, is the same file.
+    """
+    return [
+        {
+            "name": file.name if file.path is None else str(file.path.absolute()),
+            **(each.as_json() if each else {}),
+        }
+        for file, each in zip(files, prints, strict=True)
+    ]
+
+
+def total_bytes(files: Sequence[Source], prints: Sequence[Fingerprint | None]) -> int | None:
+    """The files' size; None where that does not tell how far the reading is."""
+    total = 0
+    for file, each in zip(files, prints, strict=True):
+        if each is None or file.is_compressed or file.format == "parquet":
+            return None
+        total += each.size
+    return total
+
+
+def bytes_before(prints: Sequence[Fingerprint | None], file: int, offset: int) -> int:
+    """How many bytes of the files stand before a place in one of them."""
+    return sum(each.size for each in prints[:file] if each is not None) + offset
 
 
 def open_output(name: str) -> BinaryIO:

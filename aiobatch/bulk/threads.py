@@ -42,21 +42,31 @@ class Worker:
         """Begin a job; the result is waited for with :meth:`result`."""
         return asyncio.get_running_loop().run_in_executor(self._pool, job)
 
-    async def run(self, job: Callable[[], ResultT]) -> ResultT:
-        """Run a job."""
-        return await self.result(self.submit(job))
+    async def run(
+        self, job: Callable[[], ResultT], give_up: Callable[[], object] | None = None
+    ) -> ResultT:
+        """Run a job. See :meth:`result`."""
+        return await self.result(self.submit(job), give_up)
 
     @staticmethod
-    async def result(job: asyncio.Future[ResultT]) -> ResultT:
-        """Wait for a job to its end."""
+    async def result(
+        job: asyncio.Future[ResultT], give_up: Callable[[], object] | None = None
+    ) -> ResultT:
+        """Wait for a job to its end.
+
+        Args:
+            job: what was submitted.
+            give_up: called when the caller is cancelled, so that the end comes soon.
+        """
         cancelled: asyncio.CancelledError | None = None
         while not job.done():
             try:
                 await asyncio.wait([job])
             except asyncio.CancelledError as error:
                 cancelled = error
+                if give_up is not None:
+                    give_up()
         if cancelled is not None:
-            if not job.cancelled():
-                job.exception()  # so that it counts as looked at
+            job.exception()  # so that it counts as looked at
             raise cancelled
         return job.result()

@@ -215,6 +215,15 @@ def copy(
         str, typer.Argument(metavar="TARGET", help="The table to write; it must be there.")
     ],
     checkpoint: options.Checkpoint = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(
+            "--dead-letters",
+            metavar="PATH",
+            help="Where items go that TARGET refuses. Without it: SOURCE.rejected.json.",
+        ),
+    ] = None,
+    max_rejected: MaxRejected = None,
     consistent: options.Consistent = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -260,7 +269,9 @@ def copy(
 ) -> None:
     """Put all items of a table into another one.
 
-    With --checkpoint, the command goes on where it was when it is given again.
+    With --checkpoint, the command goes on where it was when it is given again. Items that TARGET
+    refuses, such as those whose keys have another type there, go to SOURCE.rejected.json, with the
+    reasons beside it.
     """
     connection = Connection(
         endpoint_url=endpoint_url,
@@ -281,6 +292,8 @@ def copy(
         )
     arguments = {
         "checkpoint": checkpoint,
+        "dead_letters": dead_letters,
+        "max_rejected": max_rejected,
         **_selection(index, filter, names, values, consistent, segments),
     }
     _end(
@@ -315,6 +328,8 @@ def get(
     types: options.Types = None,
     columns: options.Columns = None,
     consistent: options.Consistent = False,
+    checkpoint: options.Checkpoint = None,
+    no_checkpoint: options.NoCheckpoint = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     projection: options.Projection = None,
@@ -325,7 +340,11 @@ def get(
     max_read_units: options.MaxReadUnits = None,
     concurrency: options.Concurrency = 16,
 ) -> None:
-    """Read the items whose keys stand in files."""
+    """Read the items whose keys stand in files.
+
+    Given again after any end, the command goes on where it was, unless the keys come from standard
+    input, or the items go to standard output or a URL.
+    """
     if output == "-" and json:
         raise typer.BadParameter("--json needs standard output, and so do the items: name --output")
     connection = Connection(
@@ -343,6 +362,7 @@ def get(
         "projection_expression": projection,
         "expression_attribute_names": _placeholders(names, "--names"),
         "consistent_read": consistent,
+        "checkpoint": _checkpoint(checkpoint, no_checkpoint),
     }
     _end(commands.get(files, table, output, arguments, connection, json=json, quiet=quiet))
 

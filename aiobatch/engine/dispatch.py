@@ -8,12 +8,12 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
 from typing import Any, TypeVar
 
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
+from aiobatch.engine.loop_time import next_turn, others_wait, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
@@ -31,14 +31,14 @@ from aiobatch.errors import ServiceError, Throttled, WireError
 from aiobatch.retry import Retry
 from aiobatch.wire.protocol import Request, Wire
 
-__all__ = ["LOOP_SLICE", "Dispatcher", "Turn"]
+__all__ = ["Dispatcher", "Turn"]
 
 AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("aiobatch.engine")
 
-LOOP_SLICE = 0.001
-"""Seconds that decoding or encoding may hold the loop before others get their turn."""
+# Seconds. Of an answer of many short values; others take a tenth of it.
+_PARSED_A_BYTE = 2e-9
 
 # A partial answer of at least this size was cut by size, not by throttling: DynamoDB stops at
 # 16 MB, or at 1 MB from one partition (API reference of BatchGetItem). JSON is never shorter.
@@ -378,6 +378,9 @@ class Dispatcher:
         self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
     ) -> None:
         """Send one request of a call and enter what became of it."""
+        if others_wait() or turn_is_over():
+            # What was cut first leaves first.
+            await next_turn()
         requests = call.requests
         sent_at = asyncio.get_running_loop().time()
         call.ledger.depart(entries)
@@ -407,18 +410,18 @@ class Dispatcher:
             self._settled(call, portions, settled, len(answer.body), sent_at)
 
     async def _settle(self, call: BatchCall, entries: Sequence[int], body: bytes) -> Settled:
-        """Decode an answer: one answer a turn of the loop, and a long one in slices."""
+        """Decode an answer, a long one in slices."""
         steps = call.requests.settle(body, entries, call.ledger)
-        began = perf_counter()
+        parsing = len(body) * _PARSED_A_BYTE
+        if turn_is_over(parsing):
+            await next_turn(parsing)
         try:
             while True:
                 next(steps)
-                if perf_counter() - began > LOOP_SLICE:
-                    await asyncio.sleep(0)
-                    began = perf_counter()
+                if turn_is_over():
+                    await next_turn()
         except StopIteration as end:
             settled: Settled = end.value
-        await asyncio.sleep(0)
         return settled
 
     def _settled(

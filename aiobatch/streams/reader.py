@@ -167,8 +167,9 @@ class ItemStream(Stream, Generic[ItemT]):
         except InvalidItem as error:
             self._cut_short = error
         except Exception as error:
-            if self._cut_short is None and not self._is_over:
-                self._cut_short = error
+            if not self._is_over:
+                # It could not begin, as where the client was closed before the first key.
+                self._broken = error
         if self._call is not None:
             self._call.close()
 
@@ -237,8 +238,7 @@ class ItemStream(Stream, Generic[ItemT]):
         others: list[int] = []
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             if states[place] == processed:
                 ready.append((entry, found[place]))
                 found[place] = None
@@ -267,6 +267,6 @@ class ItemStream(Stream, Generic[ItemT]):
 
     def _ran(self, runner: asyncio.Task[None]) -> None:
         super()._ran(runner)
-        if self._feeder is not None:
-            # Nothing more can be read, whatever the source would still give.
-            self._feeder.cancel()
+        # Nothing more can be read, whatever the source would still give.
+        assert self._feeder is not None
+        self._feeder.cancel()

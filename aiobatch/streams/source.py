@@ -7,7 +7,7 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from aiobatch.engine.dispatch import LOOP_SLICE
+from aiobatch.engine.loop_time import LOOP_SLICE
 
 __all__ = ["Source", "SourceFailed", "check_source", "pull"]
 

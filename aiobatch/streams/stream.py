@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, NoReturn
 from aiobatch import codec
 from aiobatch.access import Access
 from aiobatch.codec import KeySchema
-from aiobatch.engine.dispatch import LOOP_SLICE, Dispatcher
+from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
+from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchRequests
@@ -451,12 +452,12 @@ class Stream:
         self._settle(places)
 
     def _settle(self, places: Iterable[int]) -> None:
+        # Each has an entry: requests land once, and before the call is over.
         assert self._call is not None
         state_of, at, pending = self._call.ledger.state, self._at, State.PENDING
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             state = state_of(place)
             if state is pending:
                 self._came_back(entry)

@@ -279,8 +279,7 @@ class BatchWriter(Stream):
         others: list[int] = []
         for place in places:
             entry = at[place]
-            if entry is None:
-                continue
+            assert entry is not None
             if states[place] == processed and entry.held is None:
                 written.append(entry)
             else:

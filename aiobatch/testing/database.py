@@ -239,7 +239,8 @@ class Database:
         table = self.table(content.get("TableName"))
         item = table.items.get(table.key(content.get("Key")))
         units = read_units(item, consistent=bool(content.get("ConsistentRead")))
-        answer = {} if item is None else {"Item": _projection(content)(item)}
+        project = _projection(content)
+        answer = {} if item is None else {"Item": project(item)}
         return _told_one(answer, content, units)
 
     def _put(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -268,7 +269,8 @@ class Database:
         for _, asked in operations_of(content):
             table = self.table(asked.get("TableName"))
             item = table.items.get(table.key(asked.get("Key")))
-            responses.append({} if item is None else {"Item": _projection(asked)(item)})
+            project = _projection(asked)
+            responses.append({} if item is None else {"Item": project(item)})
             # A transaction reads twice.
             units = 2 * read_units(item, consistent=True)
             capacity[table.name] = capacity.get(table.name, 0.0) + units

@@ -110,6 +110,8 @@ class FakeWire(Faulty):
                 )
             case Ending.CUT:
                 raise WireError("the connection was closed in the answer", operation=operation)
+            case Ending.SILENCE:
+                raise WireError("no answer before the wire was closed", operation=operation)
         headers = {name.lower(): value for name, value in reply.headers.items()}
         if reply.status < 300:
             return body_of(operation, headers, reply.body)

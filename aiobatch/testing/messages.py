@@ -167,12 +167,6 @@ class Asked:
             else:
                 left[same[0] if same else table] = (left[same[0]] if same else []) + part
 
-    def all_left_over(self) -> bytes:
-        """The answer to a request of which nothing is sent on."""
-        answer: dict[str, Any] = {"Responses": {}} if self.operation == "BatchGetItem" else {}
-        self.leave_over(answer, range(len(self.entries)))
-        return orjson.dumps(answer)
-
     def cut(self, answer: dict[str, Any], max_bytes: int, size: Callable[[Any], int]) -> None:
         """Let a read's answer end at so many bytes of items; the other keys are left over."""
         room = max_bytes

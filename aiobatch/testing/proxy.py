@@ -8,6 +8,7 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -147,8 +148,12 @@ class FaultProxy(Faulty):
             await session.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        # request.read() would refuse more than 1 MB.
-        body = await request.content.read()
+        try:
+            # request.read() would refuse more than 1 MB.
+            body = await request.content.read()
+        except ConnectionError:
+            # The client was killed, or gave up: its request never arrived.
+            return _nobody_sees()
         target = request.headers.get("X-Amz-Target", "")
         operation = target.removeprefix(_TARGET) if target.startswith(_TARGET) else ""
         transport = request.transport
@@ -193,26 +198,32 @@ class FaultProxy(Faulty):
         transport = request.transport
         if reply.ending is Ending.ANSWER:
             return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+        if transport is None or transport.is_closing():
+            # The client has given up.
+            return _nobody_sees()
         if reply.ending is Ending.CUT:
             cut = web.StreamResponse(status=reply.status, headers=reply.headers)
             cut.content_length = len(reply.body)
-            await cut.prepare(request)
-            await cut.write(reply.body[: len(reply.body) // 2])
-            if transport is not None:
-                transport.close()
+            # The client may have gone meanwhile.
+            with suppress(ConnectionError):
+                await cut.prepare(request)
+                await cut.write(reply.body[: len(reply.body) // 2])
+            transport.close()
             return cut
-        if transport is not None and not transport.is_closing():
-            if reply.ending is Ending.RESET:
-                _reset(transport)
-            else:
-                transport.close()
-        # Nobody will see it: there is no connection to send it on.
-        return web.Response(status=500)
+        if reply.ending is Ending.RESET:
+            _reset(transport)
+        else:
+            transport.close()
+        return _nobody_sees()
+
+
+def _nobody_sees() -> web.StreamResponse:
+    """What a handler must return though there is no connection to send it on."""
+    return web.Response(status=500)
 
 
 def _reset(transport: asyncio.Transport) -> None:
     """Close a connection such that the other side sees a reset and not an end."""
     connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

@@ -7,6 +7,7 @@ and a fake wire differ only in who executes a request.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -82,15 +83,15 @@ class _Where:
         )
 
 
-class _Rule:
+class _Rule(ABC):
     def __init__(self, where: _Where) -> None:
         self.where = where
 
+    @abstractmethod
     def offer(self, asked: Asked) -> Fault | None:
         """The fault for this request, which the rule keeps until it is taken."""
-        raise NotImplementedError
 
-    def taken(self) -> None:
+    def taken(self) -> None:  # noqa: B027 (most rules need not know)
         """The fault was used."""
 
 

@@ -63,13 +63,14 @@ def binary(text: str) -> bytes:
         raise Refused("SerializationException", "binary is not base64") from None
 
 
+_NO_TYPE = "Supplied AttributeValue must contain exactly one of the supported datatypes"
 _ELEMENTS: dict[str, Callable[[str], Any]] = {"SS": str, "NS": number, "BS": binary}
 
 
 def check(typed: Any, level: int = 1) -> None:
     """Refuse what is no AttributeValue."""
     if not isinstance(typed, dict) or len(typed) != 1:
-        raise invalid("Supplied AttributeValue must contain exactly one of the supported datatypes")
+        raise invalid(_NO_TYPE)
     if level > limits.NESTING_MAX_LEVELS:
         raise invalid("Nesting Levels have exceeded supported limits")
     [(tag, value)] = typed.items()
@@ -95,8 +96,10 @@ def check(typed: Any, level: int = 1) -> None:
                 raise invalid("One or more parameter values were invalid: An set may not be empty")
             if len(set(map(_ELEMENTS[tag], value))) != len(value):
                 raise invalid("Input collection contains duplicates")
-        case _:
+        case "S" | "N" | "B" | "BOOL" | "NULL" | "L" | "M" | "SS" | "NS" | "BS":
             raise Refused("SerializationException", f"no AttributeValue has a {tag} like this")
+        case _:
+            raise invalid(_NO_TYPE)
 
 
 def plain(typed: dict[str, Any]) -> tuple[str, Any]:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.metadata
-import io
 import os
 import platform
-import zlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,23 +26,22 @@ from yarl import URL
 from aiobatch.errors import WireError
 from aiobatch.wire.answers import body_of, error_from
 from aiobatch.wire.clock import ServiceClock
+from aiobatch.wire.exchange import (
+    READ_BUFFER,
+    AnswerReader,
+    Exchange,
+    PooledExchange,
+    SessionExchange,
+)
 from aiobatch.wire.failures import error_of_aiobotocore, error_of_aiohttp
 from aiobatch.wire.placeholders import placeholder
 from aiobatch.wire.sigv4 import CONTENT_TYPE, Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiobatch.wire.protocol import Request
 
 __all__ = ["DirectWire"]
 
-_LARGE_BODY = 1024 * 1024
-# A socket that has more than twice this waiting is paused. A large answer is read in pieces of
-# about that, one a turn of the loop over all connections: sixteen that arrive together would
-# otherwise all be copied, several times, within one turn.
-_READ_BUFFER = 64 * 1024
-_SMALL_ANSWER = 2 * _READ_BUFFER
 # Endpoints are few, unless a caller goes through the ARNs of many accounts.
 _MOST_DESTINATIONS = 256
 
@@ -68,12 +65,10 @@ _USER_AGENT = _user_agent()
 class _Destination:
     """Where requests go, and how they get there."""
 
-    url: URL
     host: str
     signer: Signer
-    session: aiohttp.ClientSession
-    proxy: str | None
-    proxy_headers: Mapping[str, str]
+    usual: Exchange
+    by_session: Exchange
 
 
 class DirectWire:
@@ -94,7 +89,8 @@ class DirectWire:
         self._clock = ServiceClock()
         self._destinations: dict[object, _Destination] = {}
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
-        self._reading = asyncio.Lock()
+        self._reader = AnswerReader()
+        self._is_in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
     @property
     def max_concurrency(self) -> int:
@@ -104,7 +100,7 @@ class DirectWire:
     async def send(self, request: Request) -> bytes:
         """Send one request and return the bytes of its answer. See :class:`Wire`."""
         operation, body = request.operation, request.body
-        large = len(body) > _LARGE_BODY
+        large = len(body) > PooledExchange.MAX_BODY
         if large:
             body_hash = await asyncio.to_thread(_hash, body)
         else:
@@ -120,58 +116,24 @@ class DirectWire:
             body_hash=body_hash,
         )
         headers = {
-            "Host": destination.host,
             "X-Amz-Target": target,
-            "Content-Type": CONTENT_TYPE,
-            # DynamoDB's checksum is that of the bytes it sends: compressed ones would need undoing.
-            "Accept-Encoding": "identity",
-            "User-Agent": _USER_AGENT,
             "X-Amz-Date": signed.date,
             "Authorization": signed.authorization,
         }
         if credentials.token:
             headers["X-Amz-Security-Token"] = credentials.token
-        trace = _lambda_trace()
-        if trace is not None:
+        if self._is_in_lambda and (trace := _lambda_trace()) is not None:
             headers["X-Amzn-Trace-Id"] = trace
+        exchange = destination.by_session if large else destination.usual
         try:
-            async with destination.session.post(
-                destination.url,
-                # aiohttp warns of large bytes, which it would write in one go and so hold the loop.
-                data=io.BytesIO(body) if large else body,
-                headers=headers,
-                proxy=destination.proxy,
-                proxy_headers=destination.proxy_headers,
-                # DynamoDB never redirects, and a write is not to be sent elsewhere.
-                allow_redirects=False,
-            ) as response:
-                answer, crc32 = await self._read(response)
+            answer = await exchange.post(headers, body)
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
             raise error_of_aiohttp(operation, error) from error
-        if response.status < 300:
-            return body_of(operation, response.headers, answer, crc32)
-        refusal = error_from(operation, response.status, response.headers, answer)
-        self._clock.learn_from(refusal, response.headers, skew)
+        if answer.status < 300:
+            return body_of(operation, answer.headers, answer.body, answer.crc32)
+        refusal = error_from(operation, answer.status, answer.headers, answer.body)
+        self._clock.learn_from(refusal, answer.headers, skew)
         raise refusal
-
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, int | None]:
-        """The body of an answer and, if it was read in pieces, its checksum."""
-        length = response.content_length
-        if length is not None and length <= _SMALL_ANSWER:
-            return await response.read(), None
-        content, pieces, crc32 = response.content, [], 0
-        try:
-            while not content.at_eof():
-                # Before it is taken: then the socket goes on, and the next piece comes.
-                async with self._reading:
-                    await asyncio.sleep(0)
-                piece = await content.readany()
-                crc32 = zlib.crc32(piece, crc32)
-                pieces.append(piece)
-        except BaseException:
-            response.close()
-            raise
-        return b"".join(pieces), crc32
 
     async def aclose(self) -> None:
         """Close the connections and the client that they came from."""
@@ -227,16 +189,39 @@ class DirectWire:
         signer = client._request_signer
         url = URL(endpoint.rstrip("/") + "/", encoded=True)
         proxy = self._http._proxy_config.proxy_url_for(str(url))
-        return _Destination(
+        host = host_of(endpoint)
+        constant = {
+            "Host": host,
+            "Content-Type": CONTENT_TYPE,
+            # DynamoDB's checksum is that of the bytes it sends: compressed ones would need undoing.
+            "Accept-Encoding": "identity",
+            "User-Agent": _USER_AGENT,
+        }
+        session = await self._session_for(proxy)
+        by_session = SessionExchange(
+            session,
             url,
-            host_of(endpoint),
+            constant,
+            self._reader,
+            proxy=proxy,
+            proxy_headers=self._http._proxy_config.proxy_headers_for(str(url)),
+        )
+        usual: Exchange = by_session
+        connector, timeout = session.connector, session.timeout
+        if (
+            proxy is None
+            and connector is not None
+            and PooledExchange.is_possible(connector, timeout)
+        ):
+            usual = PooledExchange(session, connector, timeout, url, constant, self._reader)
+        return _Destination(
+            host,
             Signer(
                 signing.get("region", signer.region_name),
                 signing.get("signing_name", signer.signing_name),
             ),
-            await self._session_for(proxy),
-            proxy,
-            self._http._proxy_config.proxy_headers_for(str(url)),
+            usual,
+            by_session,
         )
 
     async def _session_for(self, proxy: str | None) -> aiohttp.ClientSession:
@@ -251,7 +236,7 @@ class DirectWire:
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=theirs.timeout,
                     auto_decompress=False,
-                    read_bufsize=_READ_BUFFER,
+                    read_bufsize=READ_BUFFER,
                 )
         return self._sessions[proxy]
 
@@ -272,7 +257,5 @@ def _hash(body: bytes) -> str:
 
 def _lambda_trace() -> str | None:
     """The header by which AWS Lambda notices functions that call each other in a circle."""
-    if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
-        return None
     trace = os.environ.get("_X_AMZN_TRACE_ID")
     return quote(trace, safe="-=;:+&[]{}\"',") if trace else None

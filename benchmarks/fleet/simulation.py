@@ -2,8 +2,7 @@
 
 The engines are real: the same batches, paces, ceilings and retries as in a task of Spark. The table
 is a token bucket behind some latency. So the figures are about how a fleet behaves, not about how
-fast a processor is, and come out much the same on every machine (not quite: engines let the loop go
-by the clock).
+fast a processor is, and come out the same on every machine.
 """
 
 import asyncio
@@ -113,7 +112,7 @@ async def simulate(fleet: Fleet) -> Outcome:
         async with DynamoDB(
             wire=WorkersWire(table), key_names={TABLE: ("pk",)}, max_write_units=share, retry=retry
         ) as db:
-            await begin(db, TABLE, share)
+            await begin(db, TABLE)
             report = await db.bulk_write(
                 _keys(first, ends[number]),
                 TABLE,

@@ -1,38 +1,45 @@
-"""The process that is killed: one load. ``python -m tests.bulk.child '{"sources": [...], ...}'``.
+"""The process that is killed: ``python -m tests.bulk.child load '{"sources": [...], ...}'``.
 
-It prints a line of JSON: the report, and the most memory that it took, in KB.
+It loads, exports, copies or gets, and prints a line of JSON: the report, and the most memory that
+it took, in KB.
 """
 
 import asyncio
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
-from aiobatch import DynamoDB
-from aiobatch.bulk import load
+from botocore.config import Config
+
+from aiobatch import DynamoDB, bulk
 from tests.bulk.memory import peak_kb
 
+WORK: Final[dict[str, Any]] = {
+    "load": bulk.load,
+    "export": bulk.export,
+    "copy": bulk.copy,
+    "get": bulk.fetch,
+}
 
-async def main(settings: dict[str, Any]) -> None:
+
+async def main(work: str, settings: dict[str, Any]) -> None:
     async with DynamoDB(
         endpoint_url=settings.pop("endpoint_url"),
         max_concurrency=settings.pop("max_concurrency"),
+        # ministack reads a whole table for each page of a scan.
+        config=Config(read_timeout=120),
         region_name="us-east-1",
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
     ) as db:
-        report = await load(db, **settings)
+        report = await WORK[work](db, **settings)
     told = {
-        "rows": report.rows,
-        "done": report.done,
-        "written": report.written,
-        "rejected": report.rejected,
-        "resumed_at": report.resumed_at,
-        "elapsed": report.elapsed,
-        "peak_kb": await asyncio.to_thread(peak_kb),
+        name: getattr(report, name)
+        for name in type(report).__dataclass_fields__
+        if isinstance(getattr(report, name), int | float)
     }
-    print(json.dumps(told))
+    print(json.dumps(told | {"peak_kb": await asyncio.to_thread(peak_kb)}))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+    asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -45,9 +45,12 @@ def _write(file: TextIO, rows: range) -> None:
     file.writelines(line(row) for row in rows)
 
 
-def last_rows(rows: range) -> dict[str, int]:
-    """What a table must hold: by key, the number of the last row that can be written."""
-    return {key(row): row for row in rows if not is_broken(row)}
+def last_rows(rows: range, *, broken: bool = False) -> dict[str, int]:
+    """What a table must hold: by key, the number of the last row that can be written.
+
+    With ``broken``, of all: what is broken in a file is an item like others in a table.
+    """
+    return {key(row): row for row in rows if broken or not is_broken(row)}
 
 
 def broken(rows: range) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiobatch.bulk import durable
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
 from aiobatch.bulk.durable import FileLock, write_atomically
 from aiobatch.bulk.errors import CheckpointError
@@ -28,6 +29,9 @@ checkpoints = st.builds(
     written=numbers,
     rejected=numbers,
     dead_letters=st.dictionaries(numbers, st.tuples(numbers, numbers)),
+    missing=numbers,
+    length=numbers,
+    complete=st.booleans(),
 )
 
 
@@ -81,8 +85,8 @@ def test_a_load_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     ("other", "told"),
     [
         ({"table": {**TABLE, "id": "2 2027"}}, "a table of the same name, 't', that was deleted"),
-        ({"table": {**TABLE, "id": "2 2027", "name": "u"}}, "into table 't' at here"),
-        ({"table": {**TABLE, "id": None, "place": "there"}}, "into table 't' at here"),
+        ({"table": {**TABLE, "id": "2 2027", "name": "u"}}, "on table 't' at here"),
+        ({"table": {**TABLE, "id": None, "place": "there"}}, "on table 't' at here"),
         ({"options": {**LOAD.options, "operation": "delete"}}, "operation 'put', not 'delete'"),
         ({"options": {**LOAD.options, "formats": ["jsonl"]}}, "formats"),
         ({"options": {**LOAD.options, "types": {"a": "N"}}}, "types"),
@@ -124,7 +128,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_two_loads_cannot_share_a_checkpoint(tmp_path: Path) -> None:
     one, two = CheckpointFile(tmp_path / "c"), CheckpointFile(tmp_path / "c")
     assert one.open(LOAD) is None
-    with pytest.raises(CheckpointError, match="another load is using it"):
+    with pytest.raises(CheckpointError, match="another run is using it"):
         two.open(LOAD)
     one.close()
     assert two.open(LOAD) is None
@@ -164,5 +168,52 @@ def test_a_write_that_fails_leaves_the_old_content(
 
 
 def test_a_place_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be used: No such file"):
+    with pytest.raises(CheckpointError, match="there is no such directory"):
         CheckpointFile(tmp_path / "no" / "c").open(LOAD)
+
+
+def test_a_lock_whose_file_was_removed_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it removes the file while we wait between opening it and locking it."""
+    path, locked = tmp_path / "lock", durable._lock
+    removed: list[int] = []
+
+    def lock(handle: int) -> bool:
+        if len(removed) < 2:
+            path.unlink()
+            if removed:
+                # Another one has made it anew.
+                path.touch()
+            removed.append(handle)
+        return locked(handle)
+
+    monkeypatch.setattr(durable, "_lock", lock)
+    mine = FileLock(path)
+    assert mine.acquire()
+    assert len(removed) == 2
+    # It is held: on the file that others find.
+    assert not FileLock(path).acquire()
+    mine.release()
+    mine.release()
+    assert not path.exists()
+
+
+def test_a_lock_that_the_file_system_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[int] = []
+    really = os.close
+
+    def refuses(_handle: int) -> bool:
+        raise OSError(95, "Operation not supported")
+
+    def close(handle: int) -> None:
+        closed.append(handle)
+        really(handle)
+
+    monkeypatch.setattr(durable, "_lock", refuses)
+    monkeypatch.setattr(os, "close", close)
+    with pytest.raises(CheckpointError, match="cannot be used: Operation not supported"):
+        CheckpointFile(tmp_path / "c").open(LOAD)
+    assert len(closed) == 1

@@ -1,6 +1,7 @@
 """The command in processes of its own, against a server that all tests share."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -30,6 +31,20 @@ class Ended:
         return [orjson.loads(line) for line in self.out.splitlines()]
 
 
+# linux/prctl.h and linux/capability.h.
+_PR_CAPBSET_DROP = 24
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+
+
+def obey_permissions() -> None:
+    """In a process about to run a command: let what files permit hold for root, too."""
+    if os.geteuid() == 0:
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        for power in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
+            if prctl(_PR_CAPBSET_DROP, power, 0, 0, 0) != 0:
+                raise OSError(ctypes.get_errno(), "root keeps its power over files")
+
+
 class Command:
     """Runs `python -m aiobatch` in a directory."""
 
@@ -42,7 +57,17 @@ class Command:
             "COLUMNS": "100",
         }
 
-    async def start(self, *arguments: str, **more: Any) -> asyncio.subprocess.Process:
+    async def start(
+        self, *arguments: str, obeys: bool = False, **more: Any
+    ) -> asyncio.subprocess.Process:
+        """Start it; one that ``obeys`` is held to the permissions of files even as root."""
+
+        def prepare() -> None:
+            # The tests' own process may have been started with SIGINT ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if obeys:
+                obey_permissions()
+
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -53,14 +78,13 @@ class Command:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            # The tests' own process may have been started with SIGINT ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=prepare,
             **more,
         )
 
-    async def __call__(self, *arguments: str, stdin: bytes = b"") -> Ended:
-        process = await self.start(*arguments)
-        out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+    async def __call__(self, *arguments: str, stdin: bytes = b"", obeys: bool = False) -> Ended:
+        process = await self.start(*arguments, obeys=obeys)
+        out, err = await asyncio.wait_for(process.communicate(stdin), 180)
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
 

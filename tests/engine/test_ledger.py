@@ -4,14 +4,20 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aiobatch.engine.ledger import Ledger, State
+from aiobatch.engine.ledger import Ledger, Rejection, State
 
 
 def test_an_entry_ends_once() -> None:
     ledger = Ledger(1, writes=True)
     ledger.ended([0], State.PROCESSED)
-    with pytest.raises(RuntimeError, match="ended twice"):
-        ledger.ended(range(1), State.MISSING)
+    told = r"^entry 0 ended twice: PROCESSED, then MISSING$"
+    for entries in (range(1), [0]):
+        with pytest.raises(RuntimeError, match=told):
+            ledger.ended(entries, State.MISSING)
+    with pytest.raises(RuntimeError, match=r"^entry 0 ended twice: PROCESSED, then REJECTED$"):
+        ledger.rejected(0, "ValidationException", "no")
+    assert not ledger.rejections
+    assert ledger.state(0) is State.PROCESSED
 
 
 def test_a_read_without_an_answer_is_unprocessed() -> None:
@@ -35,7 +41,8 @@ def test_another_entry_takes_the_place_of_one_that_ended(doubtful: bool) -> None
     assert ledger.is_in_flight(0)
     ledger.rejected(0, "ValidationException", "no")
     assert not ledger.is_in_flight(0)
-    ledger.reopen(0, doubtful=doubtful)
+    assert ledger.rejections == {0: Rejection("ValidationException", "no")}
+    assert ledger.reopen(0, doubtful=doubtful) == State.REJECTED
     assert ledger.is_pending(0)
     assert not ledger.rejections
     ledger.given_up(0)
@@ -55,10 +62,49 @@ def test_others_take_the_places_of_many_that_ended() -> None:
     assert [ledger.state(entry) for entry in range(3)] == [State.UNPROCESSED] * 3
 
 
+def test_another_entry_is_no_longer_in_flight_nor_rejected() -> None:
+    ledger = Ledger(3, writes=True)
+    ledger.rejected(0, "ValidationException", "no")
+    ledger.rejected(2, "ValidationException", "no")
+    ledger.ended([1], State.PROCESSED)
+    ledger.depart([1])
+    assert ledger.reopen(1, doubtful=False) == State.PROCESSED
+    assert not ledger.is_in_flight(1)
+    assert list(ledger.rejections) == [0, 2]
+    ledger.reopen(2, doubtful=False)
+    assert list(ledger.rejections) == [0]
+
+
+def test_a_part_is_read_as_if_it_were_all() -> None:
+    ledger = Ledger(6, writes=True)
+    part = ledger.part(2, 3)
+    assert len(part) == 3
+    assert part.are_all(State.PENDING)
+    for entry in (1, 4, 5):
+        ledger.rejected(entry, "ValidationException", f"no {entry}")
+    ledger.ended([2], State.MISSING)
+    assert part.states() == bytes((State.MISSING, State.PENDING, State.REJECTED))
+    assert [part.state(entry) for entry in range(3)] == list(part.states())
+    assert isinstance(part.state(0), State)
+    assert part.rejections == {2: Rejection("ValidationException", "no 4")}
+    assert not part.are_all(State.MISSING)
+    part.close()
+    assert ledger.state(0) is State.UNPROCESSED
+    assert part.counts() == {
+        State.PENDING: 0,
+        State.PROCESSED: 0,
+        State.MISSING: 1,
+        State.UNPROCESSED: 1,
+        State.REJECTED: 1,
+        State.UNKNOWN: 0,
+    }
+
+
 def test_doubt_outlives_a_later_refusal() -> None:
     ledger = Ledger(1, writes=True)
     ledger.depart([0])
     ledger.returned([0], doubtful=True)
+    assert not ledger.is_in_flight(0)
     ledger.depart([0])
     ledger.returned([0], doubtful=False)
     ledger.given_up(0)
@@ -125,11 +171,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         start=st.integers(0, 11),
+        stop=st.integers(1, 12),
         step=st.integers(1, 4),
         state=st.sampled_from([State.PROCESSED, State.MISSING]),
     )
-    def leave_and_end_in_a_range(self, start: int, step: int, state: State) -> None:
-        entries = range(start, len(self.ledger), step)
+    def leave_and_end_in_a_range(self, start: int, stop: int, step: int, state: State) -> None:
+        entries = range(start, min(stop, len(self.ledger)), step)
         if not self.pending.issuperset(entries) or self.flying.intersection(entries):
             return
         self.ledger.depart(entries)
@@ -139,12 +186,15 @@ class LedgerMachine(RuleBasedStateMachine):
         for entry in entries:
             self._end(entry, state)
 
-    @rule()
-    def close(self) -> None:
+    def teardown(self) -> None:
+        # Not a rule: nothing can happen to a ledger after it.
+        if not hasattr(self, "ledger"):
+            return
         self.ledger.close()
         for entry in sorted(self.pending):
             unclear = self.writes and entry in self.flying | self.doubtful
             self._end(entry, State.UNKNOWN if unclear else State.UNPROCESSED)
+        self.it_agrees_with_the_model()
 
     @invariant()
     def it_agrees_with_the_model(self) -> None:
@@ -157,6 +207,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for entry in range(len(self.ledger)):
             assert self.ledger.state(entry) is self.ended.get(entry, State.PENDING)
             assert self.ledger.is_pending(entry) == (entry in self.pending)
+            assert self.ledger.is_in_flight(entry) == (entry in self.flying)
         assert set(self.ledger.rejections) == {
             entry for entry, state in self.ended.items() if state is State.REJECTED
         }

@@ -19,8 +19,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aiobatch import BatchError, ClientClosed, DynamoDB, Retry, codec, intake, limits
-from aiobatch.engine import dispatch
+from aiobatch import BatchError, ClientClosed, DynamoDB, Retry, codec, limits
+from aiobatch.engine import loop_time
 from aiobatch.errors import ServiceError, WireError
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
@@ -175,8 +175,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         # Slices of real time make other turns of the loop on a busy machine, and so other examples.
         self.patches = pytest.MonkeyPatch()
-        for module in (dispatch, intake):
-            self.patches.setattr(module, "LOOP_SLICE", math.inf)
+        self.patches.setattr(loop_time, "LOOP_SLICE", math.inf)
         self.loop = looptime.patch_event_loop(asyncio.SelectorEventLoop(), noop_cycles=0)
         self.callers: list[Caller] = []
         self.failures: list[dict[str, Any]] = []

@@ -40,6 +40,30 @@ def test_distinct_is_the_same_in_small_steps(given_identities: list[bytes], keep
     assert len(turns) >= (len(given_identities) - 1) // 3
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 6, 13])
+@pytest.mark.parametrize("twice", [False, True])
+def test_folding_takes_no_more_steps_than_it_has_to(
+    count: int, twice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One turn of the loop between steps; none to make lists where all keys are distinct."""
+    monkeypatch.setattr(plan, "_FOLDED_A_STEP", 3)
+    given_identities = [bytes((n,)) for n in range(count)]
+    if twice:
+        given_identities.append(bytes((0,)))
+        given_identities[0] = bytes((0,))
+
+    def folded() -> Iterator[Any]:
+        yield (yield from folding(given_identities, keep="first"))
+
+    *turns, (positions, entries) = folded()
+    steps = -(-len(given_identities) // 3)
+    if len(set(given_identities)) < len(given_identities):
+        assert len(turns) == (steps - 1) + steps
+    else:
+        assert len(turns) == max(steps - 1, 0)
+        assert positions == entries == range(len(given_identities))
+
+
 @given(st.integers(0, 2000), st.integers(1, 100))
 def test_a_stride_visits_every_entry_once(count: int, size: int) -> None:
     requests = list(strided(range(3, 3 + count), size))
@@ -85,9 +109,45 @@ def test_a_shrunk_plan_widens_again_and_no_further() -> None:
     for _ in range(30):
         plan.widen()
         sizes.append(plan.next_size)
+    # One more each time, and an eighth.
+    assert sizes[:8] == [12, 14, 16, 19, 22, 25, 29, 33]
     assert sizes == sorted(sizes)
-    assert sizes[0] == 12
     assert sizes[-1] == 100
+
+
+def filled() -> Plan:
+    """A plan with entries in each place where they wait."""
+    plan = Plan([range(4, 6), range(6, 7)], lambda _: 1, max_entries=2, max_bytes=100)
+    plan.add(7)
+    plan.requeue([2, 3])
+    plan.split([0, 1])
+    return plan
+
+
+def test_a_plan_tells_what_waits_in_the_order_in_which_it_leaves() -> None:
+    plan = filled()
+    waiting = list(plan)
+    assert waiting == list(range(8))
+    assert len(plan) == 8
+    left: list[int] = []
+    while plan:
+        left.extend(plan.cut())
+    assert left == waiting
+    assert list(plan) == []
+
+
+def test_a_plan_that_was_cleared_sends_nothing() -> None:
+    plan = filled()
+    plan.clear()
+    assert (bool(plan), len(plan), plan.fresh, list(plan)) == (False, 0, 0, [])
+    plan.add(9)
+    assert (len(plan), list(plan.cut())) == (1, [9])
+
+
+def test_what_was_never_sent_is_cut_in_ranges() -> None:
+    """They are joined and settled in slices, which is what makes large calls cheap."""
+    plan = Plan(strided(range(6), 2), lambda _: 1, max_entries=2, max_bytes=100)
+    assert [plan.cut() for _ in range(3)] == [range(0, 6, 3), range(1, 6, 3), range(2, 6, 3)]
 
 
 def test_an_entry_larger_than_a_request_goes_alone() -> None:
@@ -175,6 +235,10 @@ class PlanMachine(RuleBasedStateMachine):
     @rule(entries=st.integers(0, 10))
     def shrink(self, entries: int) -> None:
         self.plan.shrink(entries)
+
+    @rule()
+    def widen(self) -> None:
+        self.plan.widen()
 
     @invariant()
     def every_entry_is_in_one_place(self) -> None:

@@ -92,6 +92,19 @@ def test_a_table_set_apart_shares_no_request() -> None:
     assert sorted(map(sorted, requests)) == [[0, 2], [1]]
 
 
+def test_a_table_set_apart_keeps_to_its_pace() -> None:
+    plan = plan_of([9], [10] * 9, 25, 50)
+    plan.apart.add(0)
+    assert cut(plan, lambda _: 2) == {0: [0, 1]}
+    assert cut(plan) == {0: [2, 3, 4, 5, 6]}
+
+
+def test_tables_take_turns_in_being_the_first() -> None:
+    plan = plan_of([9, 9, 9], [1] * 27, 25, 1000)
+    orders = [list(cut(plan, lambda _: 2)) for _ in range(4)]
+    assert orders == [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]
+
+
 def test_what_a_refused_request_of_two_tables_is_split_into() -> None:
     plan = plan_of([2, 3], [1] * 5, 25, 1000)
     [*entries] = [entry for part in plan.cut(lambda _: 25).values() for entry in part]
@@ -100,6 +113,34 @@ def test_what_a_refused_request_of_two_tables_is_split_into() -> None:
     assert sorted(map(sorted, by_table)) == [[0], [1]]
     plan.split([2, 3, 4])
     assert [cut(plan), cut(plan)] == [{1: [2]}, {1: [3, 4]}]
+
+
+def test_an_entry_is_added_to_its_table() -> None:
+    plan = plan_of([1, 2], [1] * 3, 25, 1000)
+    plan.clear()
+    plan.add(2)
+    plan.add(0)
+    assert (len(plan), plan.fresh) == (2, 2)
+    assert cut(plan) == {0: [0], 1: [2]}
+    one = Plan((), lambda _: 1, max_entries=25, max_bytes=1000)
+    alone = TablesPlan([one], None, max_entries=25, max_bytes=1000)
+    alone.add(7)
+    assert cut(alone) == {0: [7]}
+
+
+def test_requests_of_tables_shrink_to_one_entry_and_widen_again_together() -> None:
+    plan = plan_of([1000, 1000], [1] * 2000, 100, 10_000)
+    plan.shrink(0)
+    assert plan.max_entries == 1
+    assert sum(map(len, cut(plan, lambda _: 100).values())) == 1
+    sizes = []
+    for _ in range(30):
+        plan.widen()
+        sizes.append((plan.max_entries, plan.next_size(0), plan.next_size(1)))
+    assert all(len({*size}) == 1 for size in sizes)
+    widths = [size for size, _, _ in sizes]
+    assert widths[:11] == [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16]
+    assert widths[-1] == 100
 
 
 class TablesPlanMachine(RuleBasedStateMachine):
@@ -158,6 +199,10 @@ class TablesPlanMachine(RuleBasedStateMachine):
     @rule(entries=st.integers(0, 10))
     def shrink(self, entries: int) -> None:
         self.plan.shrink(entries)
+
+    @rule()
+    def widen(self) -> None:
+        self.plan.widen()
 
     @invariant()
     def every_entry_is_in_one_place(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from botocore.exceptions import ProfileNotFound
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -839,3 +841,71 @@ async def test_a_loader_of_a_module_serves_many_tasks(db: DynamoDB) -> None:
         for number in range(10):
             group.create_task(users.load(key(number)))
     assert users.stats.found == 10
+
+
+async def test_load_many_takes_what_the_cache_has(db: DynamoDB, wire: FakeWire) -> None:
+    users = db.loader("users", cache={})
+    await users.load(key(1))
+    found = await users.load_many([key(number) for number in range(3)])
+    assert found == [item(number) for number in range(3)]
+    assert asked_for(wire) == [["user-1"], ["user-0", "user-2"]]
+    assert users.stats.cached == 1
+
+
+async def test_clearing_a_loader_without_a_cache_does_nothing(db: DynamoDB, wire: FakeWire) -> None:
+    users = db.loader("users")
+    users.clear()
+    users.clear(key(1))
+    loading = asyncio.create_task(users.load(key(1)))
+    await asyncio.sleep(0)
+    users.clear()
+    assert await loading == item(1)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.none(), Fault.hot_key_range(), Fault.access_denied()], ids=str
+)
+async def test_a_caller_that_is_cancelled_at_any_step_harms_no_other(
+    fault: Fault, db: DynamoDB, wire: FakeWire
+) -> None:
+    outcomes = set()
+    for turns in range(60):
+        users = db.loader("users", retry=Retry(max_retries=0))
+        wire.script([fault])
+        first, second = [asyncio.create_task(users.load(key(number))) for number in (1, 2)]
+        joined = asyncio.create_task(users.load(key(1)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        first.cancel()
+        ended = await asyncio.gather(first, second, joined, return_exceptions=True)
+        outcomes.add(isinstance(ended[0], asyncio.CancelledError))
+        if fault == Fault.none():
+            assert list(ended[1:]) == [item(2), item(1)], turns
+        else:
+            assert all(isinstance(error, BatchError) for error in ended[1:]), turns
+        assert wire.unused == 0
+    # Too early for its answer, and too late to be cancelled.
+    assert outcomes == {True, False}
+
+
+async def test_a_client_that_cannot_be_opened_tells_every_caller() -> None:
+    db = DynamoDB(profile_name="nowhere", region_name="eu-west-1")
+    users = db.loader("users")
+    found = await asyncio.gather(
+        *[users.load(key(number)) for number in range(3)], return_exceptions=True
+    )
+    await db.aclose()
+    assert {type(error) for error in found} == {ProfileNotFound}
+
+
+async def test_what_is_primed_may_hold_what_no_answer_holds(db: DynamoDB, wire: FakeWire) -> None:
+    users = db.loader("users", cache={})
+    primed = OrderedDict(key(1) | {"pair": (["a"], ["b"]), "frozen": frozenset({1})})
+    users.prime(key(1), primed)
+    first, second = await asyncio.gather(users.load(key(1)), users.load(key(1)))
+    assert first == second == primed
+    assert first is not None
+    assert second is not None
+    first["pair"][0].append("changed")
+    assert second["pair"] == primed["pair"] == (["a"], ["b"])
+    assert wire.requests == []

@@ -4,7 +4,8 @@
 
 mutmut changes a copy in build/mutation, so the checkout stays as it is. A module is mutated under
 the tests that are named for it here, which must be quick and need no server. A piece that was
-interrupted goes on where it was, unless --fresh is given.
+interrupted goes on where it was, unless --fresh is given; --again tries what was left once more,
+after a test was written for it.
 """
 
 import argparse
@@ -35,10 +36,15 @@ _SETTINGS = """
 [tool.mutmut]
 source_paths = ["aiobatch"]
 only_mutate = ["{module}"]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]
+pytest_add_cli_args = [
+    "-p", "no:cacheprovider", "-p", "tests.mutation.quick", "--hypothesis-seed=0",
+]
 pytest_add_cli_args_test_selection = [{tests}]
 use_git_change_detection = false
 track_dependencies = false
+# A change may make a loop endless: three times what the tests take, and 15 s.
+timeout_constant = 5.0
+timeout_multiplier = 3.0
 """
 
 
@@ -72,18 +78,29 @@ def mutmut(place: Path, *arguments: str) -> str:
     return ran.stdout
 
 
-def run(module: str, *, fresh: bool) -> int:
-    """Mutate one module; print what survived, and return how many did."""
-    place = prepare(module, fresh=fresh)
-    mutmut(place, "run", "--max-children", "1")
-    outcomes = dict(
+def outcomes_in(place: Path) -> dict[str, str]:
+    """What became of each mutant so far."""
+    return dict(
         line.strip().split(": ", 1)
         for line in mutmut(place, "results", "--all", "true").splitlines()
         if ": " in line and "__mutmut_" in line
     )
+
+
+def left(outcomes: dict[str, str]) -> list[str]:
+    return [name for name, outcome in outcomes.items() if outcome not in ("killed", "timeout")]
+
+
+def run(module: str, *, fresh: bool, again: bool) -> int:
+    """Mutate one module; print what survived, and return how many did."""
+    place = prepare(module, fresh=fresh)
+    mutmut(place, "run", "--max-children", "1")
+    if again and (names := left(outcomes_in(place))):
+        mutmut(place, "run", "--max-children", "1", *names)
+    outcomes = outcomes_in(place)
     if not outcomes:
         sys.exit(f"{module}: there was nothing to mutate")
-    survivors = [name for name, outcome in outcomes.items() if outcome not in ("killed", "timeout")]
+    survivors = left(outcomes)
     for name in survivors:
         print(f"\n{outcomes[name]}: {name}\n{mutmut(place, 'show', name).strip()}")
     killed = len(outcomes) - len(survivors)
@@ -97,12 +114,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(TESTS), metavar="MODULE")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument("--again", action="store_true", help="try what was left once more")
     asked = parser.parse_args()
     for module in asked.modules:
         if module not in TESTS:
             parser.error(f"{module} has no tests named for it: enter them in {__file__}")
     for module in asked.modules:
-        run(module, fresh=asked.fresh)
+        run(module, fresh=asked.fresh, again=asked.again)
 
 
 if __name__ == "__main__":

@@ -76,12 +76,11 @@ Environment = Callable[..., Path]
 def environment(tmp_path: Path) -> Environment:
     """Makes an environment with these packages, of the pinned versions; its Python."""
 
-    def make(*packages: str, end: str = "high") -> Path:
+    def make(*packages: str, pins: str = "high.lock.txt") -> Path:
         python = tmp_path / "venv" / "bin" / "python"
         run(TOOLS / "uv", "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
-        pins = ROOT / "requirements" / f"{end}.lock.txt"
-        install = ("pip", "install", "--quiet", "--python", python, "--constraint", pins)
-        run(TOOLS / "uv", *install, *packages)
+        install = ("pip", "install", "--quiet", "--python", python)
+        run(TOOLS / "uv", *install, "--constraint", ROOT / "requirements" / pins, *packages)
         return python
 
     return make

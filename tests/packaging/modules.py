@@ -21,6 +21,7 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "native": ("aiobatch_native",),
     "otel": ("opentelemetry.trace", "opentelemetry.metrics"),
     "parquet": ("pyarrow.parquet",),
+    "spark": ("pyspark.sql.datasource", "pyarrow", "numpy"),
     "testing": ("moto.server", "flask", "flask_cors"),
 }
 

@@ -316,3 +316,23 @@ async def test_arguments_that_cannot_be_right(db: DynamoDB) -> None:
         await db.bulk_write(item(1), "things")
     report = await db.bulk_write([], "things")
     assert report.accepted == 0
+
+
+async def test_key_names_that_cannot_be_learnt_leave_the_source_unread(wire: FakeWire) -> None:
+    wire.always(Fault.table_not_found(), operation="DescribeTable")
+    taken: list[Item] = []
+    reports: list[WriteReport] = []
+
+    def source() -> Iterator[Item]:
+        for one in items(1000):
+            taken.append(one)
+            yield one
+
+    async with DynamoDB(wire=wire) as db:
+        with pytest.raises(TableNotFound):
+            await db.bulk_write(source(), "things", on_progress=reports.append)
+    # The one that was taken is in the account.
+    assert taken == [item(0)]
+    assert reports[-1].accepted == reports[-1].unprocessed == 1
+    assert reports[-1].unprocessed_items == [item(0)]
+    assert_ended(reports[-1])

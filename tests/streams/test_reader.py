@@ -540,3 +540,88 @@ async def test_a_callback_that_raises_ends_the_iteration(db: DynamoDB) -> None:
     with pytest.raises(_Own):
         await collect(stream)
     assert_ended(stream.report)
+
+
+async def test_a_task_that_waits_for_items_ends_when_the_block_is_left(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.always(Fault.silence())
+
+    async def work(items: ItemStream) -> list[Item]:
+        return [one async for one in items]
+
+    async with db.iter_get(keys(10), "things") as items:
+        waiting = asyncio.create_task(work(items))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+    assert await waiting == []
+    assert items.report.unprocessed == 10
+    assert_ended(items.report)
+
+
+async def test_the_report_of_a_key_that_came_again_and_was_left(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.always(Fault.throttle(), entry=is_key(7))
+
+    async def source() -> AsyncIterator[Item]:
+        yield key(7)
+        # The first has been given up by then, and this one is asked for anew.
+        await asyncio.sleep(100)
+        yield key(7)
+        yield {"pk": ""}
+
+    stream = db.iter_get(
+        source(), "things", retry=Retry(max_retries=0), max_wait=0.0, on_invalid="collect"
+    )
+    with pytest.raises(BatchError) as caught:
+        await collect(stream)
+    report = stream.report
+    # Counted twice and held once.
+    assert report.unprocessed == 2
+    assert caught.value.response["UnprocessedKeys"] == [key(7)]
+    assert repr(report) == f"<ReadReport: {report.in_words()}>"
+    assert report.in_words() == "of 3 entries, 2 unprocessed, 1 invalid"
+    taken = report.take()
+    assert taken["UnprocessedKeys"] == [key(7)]
+    assert [invalid["item"] for invalid in taken["InvalidKeys"]] == [{"pk": ""}]
+    # Only the counts are left.
+    assert report.response()["UnprocessedKeys"] == []
+    assert report.unprocessed == 2
+
+
+async def test_what_an_async_source_raises_comes_after_the_items(db: DynamoDB) -> None:
+    class Own(Exception):
+        pass
+
+    async def source() -> AsyncIterator[Item]:
+        for number in range(150):
+            yield key(number)
+        raise Own
+
+    found: list[Item] = []
+    with pytest.raises(Own):
+        await collect(db.iter_get(source(), "things"), found)
+    assert by_key(found) == [item(number) for number in range(150)]
+
+
+async def test_a_client_that_closes_before_the_first_key_ends_it(wire: FakeWire) -> None:
+    """Its key names are asked for again, which a closed client cannot."""
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[Item]:
+        await closed.wait()
+        yield {"other": "a"}
+
+    db = DynamoDB(wire=wire)
+    await db.get(key(1), "things")
+    stream = db.iter_get(source(), "things")
+    reading = asyncio.create_task(collect(stream))
+    await asyncio.sleep(1)
+    await db.aclose()
+    closed.set()
+    with pytest.raises(ClientClosed) as caught:
+        await reading
+    assert caught.value.response is not None
+    assert caught.value.response["UnprocessedKeys"] == [{"other": "a"}]
+    assert_ended(stream.report)

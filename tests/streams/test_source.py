@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aiobatch.engine.dispatch import LOOP_SLICE
+from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.streams import source
 from aiobatch.streams.source import SourceFailed, pull
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -20,6 +21,7 @@ from aiobatch import (
     TableNotFound,
     Throttled,
 )
+from aiobatch.streams.stream import end
 from aiobatch.testing import Entry, FakeWire, Fault
 from tests.streams.checks import assert_adds_up, assert_ended, held, sizes
 
@@ -729,3 +731,156 @@ async def test_a_write_that_comes_while_an_answer_is_being_read_is_written(
     assert written(wire) == [[("del", "key-1", None)], [("put", "key-1", 7)]]
     assert held(wire) == {"key-1": item(1, 7)}
     assert writer.report.processed == 2
+
+
+# --- what ends while others wait ---
+
+
+async def test_two_that_wait_for_room_with_one_key_are_one_write(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.always(Fault.latency(1.0))
+    async with db.batch_writer("things", max_pending=2, max_wait=0.0) as writer:
+        await writer.put(item(1))
+        await writer.put(item(2))
+        # Both wait; the first that gets room takes the key in hand, the second joins it.
+        waiting = [asyncio.create_task(writer.put(item(3, version))) for version in (1, 2)]
+        await asyncio.gather(*waiting)
+        await writer.put(item(4))
+    assert held(wire)["key-3"] == item(3, 2)
+    assert len(held(wire)) == 4
+    assert writer.report.processed == 5
+    assert_ended(writer.report)
+
+
+async def test_key_names_are_learnt_once_by_tasks_that_begin_together(wire: FakeWire) -> None:
+    wire.always(Fault.latency(0.5), operation="DescribeTable")
+    async with DynamoDB(wire=wire) as db, db.batch_writer("things") as writer:
+        await asyncio.gather(*[writer.put(item(number)) for number in range(10)])
+    operations = [request.operation for request in wire.requests]
+    assert operations == ["DescribeTable", WRITE]
+    assert writer.report.processed == 10
+
+
+async def test_a_flush_of_a_writer_that_ended_tells_so(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.table_not_found())
+    writer = db.batch_writer("things")
+
+    async def work() -> None:
+        async with writer:
+            await writer.put(item(1))
+            with pytest.raises(BatchError) as flushed:
+                await writer.flush()
+            assert isinstance(flushed.value.cause, TableNotFound)
+            assert flushed.value.response["UnprocessedItems"] == [item(1)]
+
+    with pytest.raises(BatchError):
+        await work()
+    assert_ended(writer.report)
+
+
+@pytest.mark.parametrize(
+    ("fault", "left", "items"),
+    [
+        # The first may have been written; the later one, which never left, is what is left.
+        (Fault.truncated(), "unknown", "UnknownItems"),
+        (Fault.access_denied(), "unprocessed", "UnprocessedItems"),
+    ],
+    ids=str,
+)
+async def test_a_write_that_waited_ends_with_its_writer(
+    fault: Fault, left: str, items: str, db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.always(Fault.latency(1.0))
+    wire.script([fault], entry=is_key(1))
+    wire.script([Fault.access_denied()], entry=is_key(2))
+    writer = db.batch_writer("things", max_wait=0.0, retry=Retry(max_retries=0))
+
+    async def work() -> None:
+        async with writer:
+            # What ends the whole stream, just before the other one lands.
+            await writer.put(item(2))
+            await asyncio.sleep(0.4)
+            await writer.put(item(1, 1))
+            await asyncio.sleep(0.1)
+            await writer.put(item(1, 2))
+            await asyncio.sleep(10)
+
+    with pytest.raises(BatchError) as caught:
+        await work()
+    assert getattr(writer.report, left) >= 2
+    assert item(1, 2) in caught.value.response[items]
+    assert item(1, 1) not in caught.value.response[items]
+    assert_ended(writer.report)
+
+
+async def test_a_writer_whose_table_lets_nothing_through_ends(db: DynamoDB, wire: FakeWire) -> None:
+    """What was taken and never sent ends with the stall, too."""
+    wire.always(Fault.throttle())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    retry = Retry(max_retries=1000, base_delay=60.0, max_delay=60.0, max_stall=100.0)
+    writer = db.batch_writer("things", retry=retry)
+    with pytest.raises(BatchError) as caught:
+        await _fill(writer, range(1000))
+    assert isinstance(caught.value.cause, Throttled)
+    assert loop.time() - began <= 200
+    assert writer.report.unprocessed == writer.report.accepted
+    assert held(wire) == {}
+    assert_ended(writer.report)
+
+
+async def test_requests_are_bounded_by_their_bytes(db: DynamoDB, wire: FakeWire) -> None:
+    """A control character takes six bytes in JSON: 25 large items may be more than 16 MB."""
+    large = "\0" * 390_000
+    async with db.batch_writer("things") as writer:
+        for number in range(12):
+            await writer.put({**key(number), "a": large})
+    assert len(held(wire)) == 12
+    assert sum(sizes(wire)) == 12
+    assert max(len(request.body or b"") for request in wire.requests) <= 16 * 1024 * 1024
+    assert max(sizes(wire)) == 7
+
+
+class _NotOurs(BaseException):
+    """Such as what ``pytest.fail()`` raises."""
+
+
+async def test_what_is_no_exception_ends_it_as_it_is(
+    db: DynamoDB, wire: FakeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send(_: object) -> bytes:
+        raise _NotOurs
+
+    monkeypatch.setattr(wire, "send", send)
+    writer = db.batch_writer("things")
+
+    async def work() -> None:
+        async with writer:
+            await writer.put(item(1))
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await work()
+    assert caught.group_contains(_NotOurs)
+    assert writer.report.unknown_items == [item(1)]
+    assert_ended(writer.report)
+
+
+async def test_tasks_are_ended_even_if_the_waiting_is_cancelled() -> None:
+    go_on = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await go_on.wait()
+
+    task = asyncio.create_task(stubborn())
+    ending = asyncio.create_task(end([None, task]))
+    await asyncio.sleep(1)
+    ending.cancel()
+    await asyncio.sleep(1)
+    assert not ending.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert task.done()

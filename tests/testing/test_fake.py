@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -59,6 +59,7 @@ UPDATES = [
     Case("SET text1 = text1 + :v", {":v": 1}),
     Case("REMOVE text1, nothing1", {}),
     Case("REMOVE #l[0], #l[1]", {}, {"#l": "list"}),
+    Case("REMOVE #l[9]", {}, {"#l": "list"}),
     Case("REMOVE #m.inner1.deep1", {}, {"#m": "map"}),
     Case("ADD n1 :v, count1 :v", {":v": 3}),
     Case("ADD tags1 :v, others1 :v", {":v": {"y", "z"}}),
@@ -66,6 +67,7 @@ UPDATES = [
     Case("ADD text1 :v", {":v": 1}),
     Case("DELETE tags1 :v", {":v": {"y", "q"}}),
     Case("DELETE tags1 :v", {":v": {"x", "y"}}),
+    Case("DELETE nothing1 :v", {":v": {"x", "y"}}),
     Case(
         "SET n1 = :v REMOVE text1 ADD tags1 :t DELETE nums1 :d", {":v": 1, ":t": {"t"}, ":d": {1}}
     ),
@@ -103,6 +105,13 @@ CONDITIONS = [
     Case("nothing1 = :v", {":v": 1}),
     Case("n1 = ", {}),
     Case("n1 = :v AND", {":v": 5}),
+    Case("n1 = :v n1", {":v": 5}),
+    Case("begins_with(nothing1, :v)", {":v": "he"}),
+    Case("contains(text1, nothing1)"),
+    Case("size(n1) = :v", {":v": 1}),
+    Case("size(raw1) = :v", {":v": 2}),
+    Case("n1 < :yes", {":yes": True}),
+    Case("nothing1 < :v", {":v": 1}),
 ]
 
 
@@ -135,6 +144,8 @@ OTHERWISE = {
     ("moto", "n1 >= :v"),
     ("moto", "n1 = "),
     ("moto", "n1 = :v AND"),
+    ("moto", "n1 = :v n1"),
+    ("moto", "size(n1) = :v"),
     # Takes more than DynamoDB.
     ("ministack", "SET text1 = text1 + :v"),
     ("ministack", "SET n1 = :v, n1 = :v"),
@@ -143,6 +154,10 @@ OTHERWISE = {
     # Take one element of a list after the other, and so another one.
     ("ministack", "REMOVE #l[0], #l[1]"),
     ("dynalite", "REMOVE #l[0], #l[1]"),
+    # Let the condition fail, where DynamoDB refuses to order booleans.
+    ("moto", "n1 < :yes"),
+    ("ministack", "n1 < :yes"),
+    ("dynalite", "n1 < :yes"),
 }
 
 
@@ -202,6 +217,15 @@ async def test_a_transaction_takes_effect_whole(wire: FakeWire) -> None:
     assert wire.items("users") == [{"pk": "a", "credit": 7}]
 
 
+async def test_a_check_that_holds_leaves_its_item_alone(wire: FakeWire) -> None:
+    async with DynamoDB(wire=wire) as db:
+        await db.transact_write_items(
+            [ConditionCheck({"pk": "a"}, "users", "attribute_exists(pk)"), Put({"id": 1}, "orders")]
+        )
+    assert wire.items("users") == [{"pk": "a", "credit": 10}, {"pk": "b"}]
+    assert wire.items("orders") == [{"id": 1}]
+
+
 async def test_a_transaction_takes_no_effect_at_all(wire: FakeWire) -> None:
     async with DynamoDB(wire=wire) as db:
         with pytest.raises(TransactionFailed) as caught:
@@ -210,6 +234,28 @@ async def test_a_transaction_takes_no_effect_at_all(wire: FakeWire) -> None:
     assert codes == ["None", "ConditionalCheckFailed", "None", "None"]
     assert wire.items("users") == [{"pk": "a", "credit": 10}, {"pk": "b"}]
     assert wire.items("orders") == []
+
+
+async def test_a_transaction_shows_the_item_that_failed_its_condition(wire: FakeWire) -> None:
+    def check(pk: str, wanted: Literal["ALL_OLD", "NONE"]) -> ConditionCheck:
+        return ConditionCheck(
+            {"pk": pk},
+            "users",
+            "credit > :most",
+            expression_attribute_values={":most": 100},
+            return_values_on_condition_check_failure=wanted,
+        )
+
+    async with DynamoDB(wire=wire) as db:
+        with pytest.raises(TransactionFailed) as caught:
+            await db.transact_write_items(
+                [check("a", "ALL_OLD"), check("b", "NONE"), check("nobody", "ALL_OLD")]
+            )
+    assert [reason.get("Item") for reason in caught.value.reasons] == [
+        {"pk": "a", "credit": 10},
+        None,
+        None,
+    ]
 
 
 async def test_a_transaction_is_done_once_for_its_token(wire: FakeWire) -> None:

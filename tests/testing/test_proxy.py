@@ -1,7 +1,9 @@
 """The proxy does what it says: held to plain HTTP, in front of a server that tells what it got."""
 
 import asyncio
+import runpy
 import socket
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +13,8 @@ import orjson
 import pytest
 from aiohttp import web
 
-from aiobatch.testing import Fault, FaultProxy
+from aiobatch.testing import Fault, FaultProxy, pytest_plugin
+from aiobatch.testing.messages import Reply
 from aiobatch.testing.pytest_plugin import MakeFaultProxy
 from aiobatch.testing.pytest_plugin import fault_proxy as fault_proxy
 
@@ -287,3 +290,138 @@ async def test_a_server_that_is_gone_is_told_by_the_status(
     ):
         assert answer.status == 502
         assert "did not answer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.reset_after(), Fault.hang_up_before(), Fault.truncated(), Fault.none()],
+    ids=str,
+)
+async def test_a_client_that_gave_up_leaves_nothing_behind(
+    fault: Fault, behind: Behind, session: aiohttp.ClientSession
+) -> None:
+    go_on = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await go_on.wait()
+
+    async with FaultProxy(behind.url, sleep=sleep) as proxy, asyncio.timeout(30):
+        proxy.always(Fault.late_answer(1.0), Fault.latency(1.0))
+        proxy.script([fault])
+        asking = asyncio.create_task(ask(session, proxy, PUTS, "BatchWriteItem"))
+        while not proxy.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        server = proxy._runner.server if proxy._runner is not None else None
+        assert server is not None
+        while any(connection.transport for connection in server.connections):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        go_on.set()
+        while proxy.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        # The next client is served as before.
+        assert (await ask(session, proxy, PUTS, "BatchWriteItem"))[0] == 200
+
+
+async def test_what_is_not_dynamodbs_passes_as_it_is(session: aiohttp.ClientSession) -> None:
+    seen: list[tuple[str, str, str | None]] = []
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append((request.method, request.raw_path, request.headers.get("Accept-Encoding")))
+        return web.Response(text="ready")
+
+    runner = web.ServerRunner(web.Server(handle, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with FaultProxy(f"http://127.0.0.1:{runner.addresses[0][1]}") as proxy:
+            proxy.always(Fault.throttle())
+            url = f"{proxy.endpoint_url}/health?deep=1"
+            async with session.get(url, headers={"Accept-Encoding": "gzip"}) as answer:
+                assert (answer.status, await answer.text()) == (200, "ready")
+            (record,) = proxy.requests
+            assert (record.operation, record.tables, record.fault) == ("", (), None)
+    finally:
+        await runner.cleanup()
+    assert seen == [("GET", "/health?deep=1", "gzip")]
+
+
+async def test_closing_a_proxy_twice_or_before_it_was_open_does_nothing(behind: Behind) -> None:
+    proxy = FaultProxy(behind.url)
+    await proxy.aclose()
+    async with proxy:
+        assert proxy.endpoint_url
+        await proxy.aclose()
+    with pytest.raises(RuntimeError, match="async with"):
+        _ = proxy.endpoint_url
+
+
+async def test_a_proxy_that_cannot_listen_leaves_nothing_open(
+    behind: Behind, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start(site: web.TCPSite) -> None:
+        raise OSError("no port is free")
+
+    proxy = FaultProxy(behind.url)
+    with monkeypatch.context() as patch:
+        patch.setattr(web.TCPSite, "start", start)
+        with pytest.raises(OSError, match="no port"):
+            await proxy.__aenter__()
+    # It can be opened again: no session of the first attempt is left, which would be warned of.
+    async with proxy:
+        assert (await ask(session, proxy, PUTS, "BatchWriteItem"))[0] == 200
+
+
+def test_without_pytest_asyncio_the_fixture_is_pytests_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    def fixture(name: str) -> Any:
+        made.append(name)
+        return lambda function: function
+
+    monkeypatch.setitem(sys.modules, "pytest_asyncio", None)
+    monkeypatch.setattr(pytest, "fixture", fixture)
+    found = runpy.run_path(pytest_plugin.__file__)
+    assert made == ["fault_proxy"]
+    assert found["fault_proxy"] is found["_fault_proxy"]
+
+
+class Abandoned(FaultProxy):
+    """Its client goes away while a request arrives, or before its answer is written."""
+
+    def __init__(self, url: str, go: asyncio.Event) -> None:
+        super().__init__(url)
+        self.go = go
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._always:
+            self.go.set()
+        return await super()._handle(request)
+
+    async def _answer(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        self.go.set()
+        while request.transport is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        return await super()._answer(request, reply)
+
+
+@pytest.mark.parametrize("sent", [50, 100], ids=["half a request", "a request"])
+async def test_a_client_that_is_gone_is_no_error(
+    behind: Behind, caplog: pytest.LogCaptureFixture, sent: int
+) -> None:
+    go = asyncio.Event()
+    async with asyncio.timeout(10), Abandoned(behind.url, go) as proxy:
+        if sent == 100:
+            proxy.always(Fault.truncated())
+        port = int(proxy.endpoint_url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST / HTTP/1.1\r\nX-Amz-Target: {TARGET}BatchWriteItem\r\nContent-Length: 100\r\n"
+        writer.write(head.encode() + b"Host: here\r\n\r\n" + b" " * sent)
+        await go.wait()
+        writer.transport.abort()
+    # The proxy has ended, and with it all that it was asked.
+    assert caplog.text == ""
+    assert len(proxy.requests) == (sent == 100)

@@ -3,7 +3,9 @@
 import functools
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiobotocore.client
@@ -378,6 +380,35 @@ async def test_another_make_of_aiobotocore(server: Server) -> None:
         assert reason_in_client(client) is None
         client.meta.events._emitter = object()
         assert "another make" in (reason_in_client(client) or "")
+
+
+async def test_the_signature_of_a_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, debug: list[str]
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\nregion = eu-west-1\ndynamodb =\n    signature_version = v4a\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    wire = await open_wire(ConnectionSettings(max_concurrency=1, session=new_session()))
+    await wire.aclose()
+    assert isinstance(wire, AiobotocoreWire)
+    assert "signature version 4 is not" in debug[0]
+
+
+class WithOtherHttp(LikeAioboto3):
+    """A session that gives its clients an HTTP session of its own making."""
+
+    @asynccontextmanager
+    async def client(self, name: Any, **given: Any) -> AsyncIterator[Any]:
+        async with super().client(name, **given) as client:
+            client._endpoint.http_session = OtherHttp()
+            yield client
+
+
+async def test_the_http_session_of_a_sessions_clients(debug: list[str]) -> None:
+    wire = await open_wire(ConnectionSettings(max_concurrency=1, session=WithOtherHttp()))
+    await wire.aclose()
+    assert isinstance(wire, AiobotocoreWire)
+    assert "its HTTP session is OtherHttp" in debug[0]
 
 
 def test_options_are_what_the_caller_set() -> None:

@@ -6,6 +6,7 @@ door of aiohttp: the method, the URL, the headers, the body, the proxy.
 
 import asyncio
 import hashlib
+import importlib.metadata
 import json
 import ssl
 import sys
@@ -26,13 +27,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials, SSOProvider
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.loaders import create_loader
 
 from aiobatch import AccessDenied, DynamoDB, Retry, WireError
 from aiobatch.wire import settings
 from aiobatch.wire.aiobotocore import AiobotocoreWire
 from aiobatch.wire.clock import ServiceClock
-from aiobatch.wire.direct import DirectWire
+from aiobatch.wire.direct import DirectWire, _user_agent
 from aiobatch.wire.opening import open_wire
 from aiobatch.wire.protocol import Request, Wire
 from aiobatch.wire.settings import KEEPALIVE_TIMEOUT, ConnectionSettings
@@ -82,6 +84,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sent]]:
         raise NotSent
 
     monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+    # Both ways of the direct wire send the same: tests/wire/test_exchange.py.
+    monkeypatch.setattr("aiobatch.wire.exchange._KNOWS_THIS_AIOHTTP", False)
     yield log
     del log[:]
 
@@ -686,9 +690,21 @@ async def test_credentials_that_expire_between_two_requests(kind: Any, server: S
     assert issued == 2
 
 
-async def test_a_refresh_that_fails_sent_nothing(server: Server) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        aiohttp.ClientOSError("the identity provider is down"),
+        EndpointConnectionError(endpoint_url="https://sts.example"),
+        # Else a request of ours would be sent again at no cost.
+        ConnectionClosedError(
+            endpoint_url="https://sts.example", error=aiohttp.ServerDisconnectedError()
+        ),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_a_refresh_that_fails_sent_nothing(failure: Exception, server: Server) -> None:
     async def refresh() -> dict[str, str]:
-        raise aiohttp.ClientOSError("the identity provider is down")
+        raise failure
 
     session: Any = AioSession()
     session._credentials = AioRefreshableCredentials.create_from_metadata(
@@ -706,6 +722,7 @@ async def test_a_refresh_that_fails_sent_nothing(server: Server) -> None:
         with pytest.raises(WireError) as caught:
             await wire.send(request())
     assert not caught.value.sent
+    assert not caught.value.disconnected
     assert server.asked == []
 
 
@@ -971,3 +988,28 @@ def test_time_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.time() == 1000.0
     clock.skew = -30.0
     assert clock.time() == 970.0
+
+
+@pytest.mark.parametrize(
+    "told",
+    [None, "", "yesterday", "Mon, 01 Jan 99999 00:00:00 GMT"],
+)
+def test_a_date_that_is_none_teaches_no_time(told: str | None) -> None:
+    clock = ServiceClock()
+    error = AccessDenied(
+        "SignatureDoesNotMatch", "", operation="GetItem", status=403, retryable=False
+    )
+    clock.learn_from(error, {} if told is None else {"date": told}, 0.0)
+    assert clock.skew == 0.0
+    assert not error.retryable
+
+
+def test_the_user_agent_of_a_copy_that_was_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a Lambda's archive without the package's metadata."""
+
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    assert "aiobatch/unknown" not in _user_agent()
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert _user_agent().startswith("aiobatch/unknown python/")
