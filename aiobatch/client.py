@@ -719,7 +719,8 @@ class DynamoDB:
             consistent_read: as for :meth:`batch_get_item`.
             on_missing: called with each key that has no item; only the count is kept otherwise.
             on_invalid: what a key does that DynamoDB would refuse: ``"raise"`` ends the iteration
-                with ``InvalidItem`` after the items of the keys before it; ``"collect"`` leaves it
+                with ``InvalidItem`` after the items of the keys before it, and the keys behind it
+                that were read ahead are among ``report.unprocessed_keys``; ``"collect"`` leaves it
                 in ``report.invalid_keys``.
             max_pending: keys and items held at once, besides the one that was taken last. None:
                 two full requests for each that may be under way.
@@ -839,8 +840,9 @@ class DynamoDB:
             on_progress: called with the live report, at most ten times a second and once at the
                 end, however it ends: so the account of a load that was cancelled is there, too.
             on_invalid: what an item does that DynamoDB would refuse: ``"raise"`` ends the load
-                with ``InvalidItem``, once all items before it have been written; ``"collect"``
-                leaves it in ``report.invalid_items`` and goes on.
+                with ``InvalidItem``, once all items before it have been written, and the items
+                behind it that were read ahead are left, in its ``response``; ``"collect"`` leaves
+                it in ``report.invalid_items`` and goes on.
             max_pending: as for :meth:`batch_writer`.
             max_wait: as for :meth:`batch_writer`.
             retry: as for :meth:`batch_writer`.

@@ -3,7 +3,7 @@
 import pytest
 
 from aiobatch.engine.requests import BatchGet, BatchRequests, BatchWrite
-from aiobatch.streams.requests import MixedWrite, delete_of, put_of
+from aiobatch.streams.requests import MixedWrite
 
 KEYS = [b'{"pk":{"S":"%b"}}' % (b"x" * length) for length in (1, 7, 300)]
 REQUESTS: list[BatchRequests] = [
@@ -20,8 +20,9 @@ REQUESTS: list[BatchRequests] = [
     BatchWrite.of_table("t", KEYS, KEYS, ("pk",), deletes=[False, True, False], capacity="NONE"),
     MixedWrite(
         "t",
-        [put_of(KEYS[0]), delete_of(KEYS[1]), put_of(KEYS[2])],
         KEYS,
+        KEYS,
+        bytearray([False, True, False]),
         ("pk",),
         capacity="NONE",
     ),

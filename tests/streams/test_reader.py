@@ -421,6 +421,25 @@ async def test_an_invalid_key_ends_it_after_those_before(
     assert_ended(stream.report)
 
 
+async def test_what_was_read_ahead_of_an_invalid_key_is_in_the_account(db: DynamoDB) -> None:
+    given: list[Item] = []
+
+    def source() -> Iterator[Item]:
+        for number in range(300):
+            given.append({"pk": ""} if number == 130 else key(number))
+            yield given[-1]
+
+    stream = db.iter_get(source(), "things")
+    with pytest.raises(InvalidItem) as caught:
+        await collect(stream)
+    response = caught.value.response
+    assert response is not None
+    assert response["Count"] == 130
+    assert response["UnprocessedKeys"] == given[131:]
+    assert len(given) < 130 + 100 + 1
+    assert_ended(stream.report)
+
+
 async def test_invalid_keys_can_be_collected(db: DynamoDB, wire: FakeWire) -> None:
     given = [{"pk": ""}, key(0), {"other": {}}, key(1), {"pk": 1, "sk": 2}]
     stream = db.iter_get(given, "things", on_invalid="collect")

@@ -726,7 +726,7 @@ async def test_a_write_that_comes_while_an_answer_is_being_read_is_written(
         while call.ledger.is_pending(entry.place):  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert not call.ledger.is_in_flight(entry.place)
-        assert not entry.over
+        assert writer._in_hand
         await writer.put(item(1, 7))
     assert written(wire) == [[("del", "key-1", None)], [("put", "key-1", 7)]]
     assert held(wire) == {"key-1": item(1, 7)}
