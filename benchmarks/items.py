@@ -12,6 +12,10 @@ Item = dict[str, Any]
 
 KEYS_A_GET = 100
 ITEMS_A_PUT = 25
+TABLE = "bench-{shape}"
+"""Its answers hold the first 100 items, whatever was asked."""
+KEYED_TABLE = "bench-keyed-{shape}"
+"""Every key has the first item, but for the key."""
 SHAPES = {
     "small": "5 values",
     "wide": "20 values: strings, integers, floats, booleans",

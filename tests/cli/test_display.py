@@ -1,6 +1,7 @@
 """What the display shows, at the widths of terminals."""
 
 from io import StringIO
+from time import monotonic
 
 import pytest
 from rich.console import Console
@@ -37,6 +38,25 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
     assert all(len(line) <= width for line in lines)
     for counter in ("1,234,567 rows", "123 throttled", "45,678 retried", "12 rejected"):
         assert any(counter in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+@pytest.mark.parametrize(
+    "title", ["a.csv → b", "a name of some length/" * 9], ids=["short", "long"]
+)
+def test_title_bar_and_time_have_room(width: int, title: str) -> None:
+    file = StringIO()
+    console = Console(width=width, file=file, force_terminal=True, color_system=None)
+    display = Display(title, "rows", Watch(began=monotonic() - 7265), console=console)
+    display.update(items=1_234_567, share=0.5)
+    console.print(display.render())
+    [head, *_] = file.getvalue().splitlines()
+    assert len(head) == width
+    assert head.endswith("50%, 2:01:05 left")
+    # Half of the bar's room is drawn.
+    assert head.count("━") >= 5
+    shown_title = head[: head.index("━")].rstrip()
+    assert shown_title == title if len(title) < 10 else shown_title.endswith("…")
 
 
 def test_lines_that_no_terminal_reads_are_whole() -> None:

@@ -82,6 +82,7 @@ def test_one_number_has_one_text_however_it_is_written(number: Decimal, zeros: i
         (12 * 10**40, "1.2E+41"),
         (Decimal("1E+125"), "1E+125"),
         (10**125, "1E+125"),
+        (7 * 10**125, "7E+125"),  # as many bits as 10**126
         (Decimal("9" * 38 + "E+88"), "9." + "9" * 37 + "E+125"),
         (Decimal("1E-130"), "1E-130"),
         (Decimal("1." + "0" * 36 + "1E-130"), "1." + "0" * 36 + "1E-130"),
@@ -89,6 +90,12 @@ def test_one_number_has_one_text_however_it_is_written(number: Decimal, zeros: i
 )
 def test_canonical_text(number: Any, text: str) -> None:
     assert text_of(number) == text
+    fragment, _ = encode_item({"list": [number], "map": {"n": number}, "set": {number}}, None, None)
+    assert orjson.loads(fragment) == {
+        "list": {"L": [{"N": text}]},
+        "map": {"M": {"n": {"N": text}}},
+        "set": {"NS": [text]},
+    }
 
 
 @pytest.mark.parametrize(
