@@ -128,7 +128,8 @@ async def test_a_checkpoint_that_can_no_longer_be_written(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     file = csv(tmp_path / "a.csv", range(2000))
-    saved, full = CheckpointFile.save, []
+    saved = CheckpointFile.save
+    full: list[int] = []
 
     def save(checkpoint: CheckpointFile, state: Checkpoint) -> None:
         if full or state.done:

@@ -1,5 +1,6 @@
 """The commands in this process: dry runs, options, summaries, and wrong arguments."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from aiobotocore.session import AioSession
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from aiobatch import DynamoDB, bulk
+from aiobatch.bulk.table import TableIdentity
 from aiobatch.cli import front
 from aiobatch.cli.app import app
 from aiobatch.cli.commands import _bytes
@@ -136,6 +138,53 @@ def test_an_index_is_read_instead(run: Run, indexed: str) -> None:
     planned = run("count", indexed, "--index", "by-town", "--dry-run")
     assert planned.exit_code == 1
     assert "table with-an-index has no index by-town; there are: by-city" in planned.stderr
+
+
+def test_what_was_ended_early_goes_on(run: Run, loaded: str, server: Backend) -> None:
+    def stop(_: object) -> None:
+        raise LookupError
+
+    async def end_early() -> None:
+        async with DynamoDB(endpoint_url=server.endpoint_url, region_name=REGION) as db:
+            kept: dict[str, Any] = {"on_progress": stop, "checkpoint_every": 0}
+            with pytest.raises(LookupError):
+                await bulk.export(db, loaded, "out.json", page_size=10, total_segments=1, **kept)
+            with pytest.raises(LookupError):
+                await bulk.fetch(db, "rows.csv", loaded, "got.json", **kept)
+
+    # The place of a table is that of the client, however it was told.
+    asyncio.run(end_early())
+    here = ("--endpoint-url", server.endpoint_url)
+    exported = run("export", "out.json", "--table", loaded, *here)
+    assert exported.exit_code == 0, exported.output
+    assert "goes on behind item 10" in exported.stderr
+    got = run("get", "rows.csv", "--table", loaded, "--output", "got.json", *here)
+    assert got.exit_code == 0, got.output
+    assert "goes on behind key 40" in got.stderr
+    for name in ("out.json", "got.json"):
+        assert len(set(Path(name).read_bytes().splitlines())) == 40
+
+
+def test_what_fails_before_it_has_begun_has_no_figures(run: Run, loaded: str) -> None:
+    ended = run("export", "none/out.json", "--table", loaded, "--json")
+    assert ended.exit_code == 1
+    error, summary = events(ended)
+    assert (error["event"], error["type"]) == ("error", "SourceError")
+    assert summary["exit_code"] == 1
+    assert "items" not in summary
+
+
+def test_the_size_of_a_table_that_may_not_be_described_is_not_known(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def describe(_db: DynamoDB, table_name: str) -> TableIdentity:
+        return TableIdentity(table_name, "here")  # as where it is denied
+
+    monkeypatch.setattr("aiobatch.cli.commands.describe", describe)
+    planned = run("count", "things", "--dry-run")
+    assert planned.exit_code == 1
+    assert "the size of table things is not known" in planned.stderr
+    assert "0 items" not in planned.stderr
 
 
 def test_filters_and_their_placeholders(run: Run, loaded: str) -> None:

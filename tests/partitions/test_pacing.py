@@ -22,7 +22,7 @@ async def test_a_share_of_a_rate(
     wire = FakeWire({"things": ("pk",)})
     async with DynamoDB(wire=wire, max_write_units=units, key_names={"things": ("pk",)}) as db:
         begun = clock()
-        await begin(db, "things", units)
+        await begin(db, "things")
         assert clock() - begun == pytest.approx(waited)
         begun = clock()
         items = [{"pk": f"{n}"} for n in range(25)]
@@ -37,5 +37,5 @@ async def test_without_a_rate_nothing_is_waited_for() -> None:
     clock = asyncio.get_running_loop().time
     async with DynamoDB(wire=FakeWire({"things": ("pk",)})) as db:
         begun = clock()
-        await begin(db, "things", None)
+        await begin(db, "things")
         assert clock() == begun

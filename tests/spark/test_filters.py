@@ -1,5 +1,6 @@
 """Which filters of Spark's become queries, and which keys a query may then leave out: none."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,7 +19,12 @@ from pyspark.sql.datasource import (
     StringStartsWith,
 )
 
+from aiobatch import DynamoDB
+from aiobatch.integrations.spark import DynamoDBDataSource
 from aiobatch.integrations.spark.filters import KeyQuery, key_queries
+from aiobatch.integrations.spark.reader import DynamoDBReader, FilteringReader
+from aiobatch.testing import FaultProxy
+from tests.conftest import TableFactory
 
 SCHEMA = T.StructType(
     [
@@ -134,3 +140,30 @@ def test_a_query_takes_one_condition_on_the_sort_key(
     filters: list[Any], condition: str, values: dict[str, Any]
 ) -> None:
     assert asked(*filters) == (condition, values)
+
+
+async def test_a_reader_queries_what_the_filters_name(
+    options: dict[str, str], table: TableFactory, endpoint_url: str
+) -> None:
+    name = await table("pk", "sk", sk="N")
+    async with DynamoDB(endpoint_url=endpoint_url) as db:
+        await db.batch_write_item([{"pk": f"user#{n % 4}", "sk": n} for n in range(20)], name)
+    schema = T.StructType([SCHEMA["pk"], T.StructField("sk", T.LongType())])
+
+    def rows(reader: DynamoDBReader) -> list[dict[str, Any]]:
+        batches = [batch for part in reader.partitions() for batch in reader.read(part)]
+        return [row for batch in batches for row in batch.to_pylist()]
+
+    async with FaultProxy(endpoint_url) as proxy:
+        given = {**options, "table": name, "endpointUrl": proxy.endpoint_url}
+        source = DynamoDBDataSource({**given, "pushKeyFilters": "true"})
+        reader = await asyncio.to_thread(source.reader, schema)
+        assert isinstance(reader, FilteringReader)
+        # Nobody has told it of filters: a scan.
+        assert len(await asyncio.to_thread(rows, reader)) == 20
+        filters = [In(PK, ("user#1", "user#3")), EqualTo(SK, 7)]
+        # Spark looks at all of them again.
+        assert list(reader.pushFilters(filters)) == filters
+        del proxy.requests[:]
+        assert await asyncio.to_thread(rows, reader) == [{"pk": "user#3", "sk": 7}]
+        assert [request.operation for request in proxy.requests] == ["Query", "Query"]

@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyspark.sql import types as T
-from pyspark.sql.datasource import EqualTo, In
 
 from aiobatch import DynamoDB
 from aiobatch.integrations import spark
 from aiobatch.integrations.spark import (
     DynamoDBDataSource,
+    counters,
     interleave,
+    ledgers,
     map_in_arrow,
     register,
     task_slots,
@@ -27,7 +28,6 @@ from aiobatch.integrations.spark.inference import Kind, to_spark
 from aiobatch.integrations.spark.reader import DynamoDBReader, FilteringReader
 from aiobatch.integrations.spark.writer import DynamoDBWriter, Written
 from aiobatch.partitions import Ledger, WriteFailed
-from aiobatch.testing import FaultProxy
 from tests.conftest import REGION, TableFactory
 
 Source = Callable[..., DynamoDBDataSource]
@@ -67,28 +67,12 @@ def test_its_name() -> None:
 
 async def test_the_segments_of_a_table_are_read(source: Source, filled: str) -> None:
     reader = source(filled, segments="3").reader(KEYS)
+    # Spark refuses one that takes filters, unless a setting of the session allows it.
     assert not isinstance(reader, FilteringReader)
     assert [part.value for part in reader.partitions()] == [0, 1, 2]
     found = await asyncio.to_thread(rows, reader)
     assert sorted(row["sk"] for row in found) == list(range(20))
     assert found[0].keys() == {"pk", "sk"}
-
-
-async def test_filters_that_name_keys_are_queries(
-    source: Source, filled: str, endpoint_url: str
-) -> None:
-    async with FaultProxy(endpoint_url) as proxy:
-        wanted = source(filled, pushKeyFilters="true", endpointUrl=proxy.endpoint_url)
-        reader = await asyncio.to_thread(wanted.reader, KEYS)
-        assert isinstance(reader, FilteringReader)
-        # What it was not asked, or cannot be asked, is a scan.
-        assert len(await asyncio.to_thread(rows, reader)) == 20
-        filters = [In(("pk",), ("user#1", "user#3")), EqualTo(("sk",), 7)]
-        # Spark looks at all of them again.
-        assert list(reader.pushFilters(filters)) == filters
-        del proxy.requests[:]
-        assert await asyncio.to_thread(rows, reader) == [{"pk": "user#3", "sk": 7}]
-        assert [request.operation for request in proxy.requests] == ["Query", "Query"]
 
 
 async def test_a_schema_is_that_of_the_sample(source: Source, filled: str) -> None:
@@ -200,6 +184,9 @@ async def test_a_mapped_partition_gives_its_ledger(
 
     [told] = await asyncio.to_thread(run)
     assert Ledger.from_dict(json.loads(told)).check().processed == 1
+    # As Spark gives them back: a row for each partition.
+    collected: Any = SimpleNamespace(collect=lambda: [(told,), (told,)])
+    assert (ledgers(collected).processed, ledgers(collected).partitions) == (2, 2)
     # What may end better is for Spark to try again. Throttling would have to last for 300 s.
     left = Ledger(table_name=name, accepted=1, unprocessed=1, may_succeed=True)
     monkeypatch.setattr("aiobatch.partitions.write_batches", lambda *_, **__: left)
@@ -225,7 +212,7 @@ def test_the_source_that_is_registered_knows_the_slots() -> None:
     register(session)
     [registered] = session.registered
     assert registered({"table": "users"}).slots == 4
-    assert task_slots(Session(2, spark_task_cpus="4")) == 1  # type: ignore[arg-type]
+    assert task_slots(Session(2, spark_task_cpus="4")) == 1
 
 
 def test_speculation_is_warned_of() -> None:
@@ -235,9 +222,29 @@ def test_speculation_is_warned_of() -> None:
     assert len(session.registered) == 1
 
 
+def test_tasks_are_counted_where_spark_listens(caplog: pytest.LogCaptureFixture) -> None:
+    session: Any = Session(2, spark_driver_host="127.0.0.1")
+    try:
+        register(session)
+        register(session)
+        register(session, count_tasks=False)
+        # Nothing of this machine has this address.
+        register(Session(2, spark_driver_host="127.0.0.1", spark_driver_bindAddress="203.0.113.1"))
+        elsewhere: Any = Session(2, spark_driver_host="203.0.113.1")
+        register(elsewhere)
+    finally:
+        counters.close()
+    counter, again, none = (made({"table": "users"}).counter for made in session.registered)
+    assert counter is not None
+    assert counter == again
+    assert none is None
+    assert elsewhere.registered[0]({"table": "users"}).counter is None
+    assert "nothing can listen at 203.0.113.1" in caplog.text
+
+
 def test_rows_are_spread_by_their_keys() -> None:
     with pytest.raises(ValueError, match="interleave needs the table's key attributes"):
-        interleave(object())  # type: ignore[arg-type]
+        interleave(object())
 
 
 def test_without_data_sources_it_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,7 @@ async def test_a_table_that_is_not_there_when_the_tasks_come(
 
 
 async def test_rows_are_interleaved_by_their_keys(frame: Any) -> None:
-    def spread(partitions: int | None) -> list[Any]:
+    def spread(partitions: int | None) -> Any:
         twice = interleave(frame.union(frame), "pk", partitions=partitions)
         return twice.withColumn("at", functions.spark_partition_id()).collect()
 
