@@ -90,6 +90,11 @@ def test_names_that_an_alias_can_take() -> None:
     assert expanded(compiled("user-id, 2fa, größe")) == [["user-id"], ["2fa"], ["größe"]]
 
 
+def test_a_placeholder_has_letters_digits_and_underscores() -> None:
+    names = {"#Az_09": "a"}
+    assert compiled("#Az_09", names) == Projection("#Az_09", names, ())
+
+
 def test_keys() -> None:
     assert compiled("pk, a", None, ("pk", "sk")) == Projection(
         "#n0,#n1,#n2", {"#n0": "pk", "#n1": "a", "#n2": "sk"}, ("sk",)
