@@ -1935,13 +1935,14 @@ class DynamoDB:
                     asked["Limit"] = left
                 body = pages_body(table_name, expressions, asked)
                 page = await self._single(engine, operation, table_name, body, retry, read or _page)
-            yield page
             if left is not None:
                 left -= len(page["Items"])
-                if left <= 0:
-                    return
             start = page.get("LastEvaluatedKey")
-            if not start:
+            # Whoever takes it is the only one that holds it, until the next one is asked for.
+            handed_over = [page]
+            del page
+            yield handed_over.pop()
+            if not start or (left is not None and left <= 0):
                 return
 
     async def _items(
