@@ -367,13 +367,14 @@ def count(
 async def _would_read(job: Job, table: str, arguments: Mapping[str, Any]) -> Exit:
     """The dry run of a scan: what DescribeTable tells."""
     description: Mapping[str, Any] = (await describe(job.db, table)).description
+    if not description:
+        raise bulk.BulkError(
+            f"the size of table {table} is not known: a dry run needs the permission to"
+            " DescribeTable"
+        )
     index = arguments.get("index_name")
-    for each in (
-        *description.get("GlobalSecondaryIndexes", ()),
-        *description.get("LocalSecondaryIndexes", ()),
-    ):
-        if each.get("IndexName") == index:
-            description = each
+    if index is not None:
+        description = _index_of(description, table, index)
     size = int(description.get("TableSizeBytes", description.get("IndexSizeBytes", 0)))
     items = int(description.get("ItemCount", 0))
     units = -(-size // READ_UNIT_BYTES) * (1.0 if arguments.get("consistent_read") else 0.5)
@@ -384,6 +385,20 @@ async def _would_read(job: Job, table: str, arguments: Mapping[str, Any]) -> Exi
     display.say(f"  items       {items:,}, {_bytes(size)}")
     display.say(f"  costs       {units:,.1f} read units")
     return Exit.DONE
+
+
+def _index_of(description: Mapping[str, Any], table: str, index: str) -> Mapping[str, Any]:
+    indexes = {
+        each["IndexName"]: each
+        for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+        for each in description.get(kind) or ()
+    }
+    if index not in indexes:
+        raise bulk.BulkError(
+            f"table {table} has no index {index}; there are: {', '.join(indexes) or 'none'}"
+        )
+    found: Mapping[str, Any] = indexes[index]
+    return found
 
 
 async def _item_count(job: Job, table: str) -> int:
@@ -405,9 +420,11 @@ def _summary(reports: list[Any], *names: str) -> dict[str, Any]:
 
 def _bytes(size: int) -> str:
     """A size, for people."""
-    value = float(size)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1024 or unit == "GB":
-            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
+    if size < 1024:
+        return f"{size:,} bytes"
+    value = size / 1024
+    for unit in ("KB", "MB"):
+        if value < 1024:
+            return f"{value:,.1f} {unit}"
         value /= 1024
-    raise AssertionError
+    return f"{value:,.1f} GB"

@@ -89,3 +89,30 @@ def test_a_speed_is_that_of_the_last_seconds() -> None:
 
 def test_times_are_for_people() -> None:
     assert [a_time(each) for each in (0.31, 75, 7265)] == ["0.3 s", "1:15", "2:01:05"]
+
+
+def test_a_display_is_there_while_its_block_runs() -> None:
+    display, _, file = shown(80)
+    with display:
+        display.update(items=5, share=0.5, before=0)
+        display.say("a line in between " + "x" * 100)
+        during = file.getvalue()
+    assert "a very long name" in during
+    # Folded, where a terminal is too narrow; whole, for whoever copies it.
+    assert "a line in between" in during
+    assert file.getvalue().count("x") >= 100
+    # It leaves no trace: the cursor goes up, and each of its lines is erased.
+    assert file.getvalue().removeprefix(during).count("\x1b[2K") >= 2
+
+
+def test_the_time_that_is_left_is_told_once_there_is_something_to_tell_by() -> None:
+    display, watch, file = shown(80)
+    watch.began -= 10
+    display.update(share=0.4, before_share=0.4)
+    display.console.print(display.render())
+    assert "40%" in file.getvalue()
+    assert "left" not in file.getvalue()
+    # A half of what was left took ten seconds.
+    display.update(share=0.7)
+    display.console.print(display.render())
+    assert "70%, 10.0 s left" in file.getvalue() or "70%, 10.1 s left" in file.getvalue()
