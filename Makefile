@@ -188,13 +188,21 @@ browser: ## Install Chromium with apt-get if there is none and root asks for it
 	    echo "Install it (apt-get install chromium), or name one:" \
 	         "AIOBATCH_TEST_BROWSER=/path/to/chromium make test-browser" >&2; exit 1; }; }
 
+# SPARK is 3.5, 4.0 or 4.1: there is a requirements/spark-$(SPARK).txt for each.
 # SPARK_ARGS="-m 'spark and not spark_long'" is the short form that CI runs.
+SPARK ?= 4.1
 SPARK_ARGS ?= -m spark
 .PHONY: test-spark
-test-spark: check-java .venv-ministack/.installed .venv-spark/.installed ## The data source on a real Spark, which needs Java 17
-	@echo "== Spark (.venv-spark)"
-	@AIOBATCH_TEST_BACKENDS=ministack .venv-spark/bin/python -m pytest tests/spark \
+test-spark: check-java .venv-ministack/.installed .venv-spark-$(SPARK)/.installed ## On a real Spark, which needs Java 17 (SPARK=3.5, 4.0 or 4.1)
+	@echo "== Spark (.venv-spark-$(SPARK))"
+	@AIOBATCH_TEST_BACKENDS=ministack .venv-spark-$(SPARK)/bin/python -m pytest tests/spark \
 	  $(SPARK_ARGS) $(PYTEST_ARGS) </dev/null
+
+.PHONY: test-engines
+test-engines: .venv-ministack/.installed .venv-engines/.installed ## The programs for Ray and Dask in docs/spark.md
+	@echo "== Ray and Dask (.venv-engines)"
+	@AIOBATCH_TEST_BACKENDS=ministack .venv-engines/bin/python -m pytest tests/engines \
+	  -m engines $(PYTEST_ARGS) </dev/null
 
 .PHONY: lint
 lint: .venv/.installed ## Check style and formatting
@@ -246,7 +254,7 @@ hashes: .venv-dist/.installed ## Write requirements/dev.hashes.txt from the pinn
 
 .PHONY: clean
 clean: ## Remove everything that make installed or built
-	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-mutation .venv-demo .venv-spark
+	@rm -rf .venv .venv-low .venv-docs .venv-dist .venv-mutation .venv-demo .venv-spark* .venv-engines
 	@rm -rf .venv-bench .venv-bench-* .venv-dashboard .venv-ministack
 	@rm -rf $(DYNALITE)/node_modules native/target
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
@@ -325,8 +333,11 @@ check-rust:
 .venv-bench-%/.installed: requirements/bench-%.txt requirements/high.lock.txt | check-python
 	$(call venv,$(@D),-r $<)
 
-.venv-spark/.installed: pyproject.toml $(addprefix requirements/,spark.txt high.lock.txt) | check-python
-	$(call venv,.venv-spark,-r requirements/spark.txt -e .)
+.venv-spark-%/.installed: requirements/spark-%.txt pyproject.toml $(addprefix requirements/,spark-base.txt high.lock.txt) | check-python
+	$(call venv,$(@D),-r $< -e .)
+
+.venv-engines/.installed: pyproject.toml $(addprefix requirements/,engines.txt high.lock.txt) | check-python
+	$(call venv,.venv-engines,-r requirements/engines.txt -e .)
 
 # Without Rust the benchmarks do without it, and say so.
 .venv-bench/.native: .venv-bench/.installed $(wildcard native/*.toml native/Cargo.lock native/src/*.rs)

@@ -31,8 +31,6 @@ from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
     AccessDenied,
-    BatchError,
-    BatchTimeout,
     ClientClosed,
     ConditionFailed,
     InvalidItem,
@@ -59,6 +57,7 @@ from aiobatch.responses import (
     WriteResponse,
 )
 from aiobatch.retry import Retry
+from aiobatch.scopes import BatchScope, Calls, CallScope, batch_error
 from aiobatch.sharing import EngineSettings, Lease
 from aiobatch.single import (
     Expressions,
@@ -93,10 +92,6 @@ _UNSUPPORTED_IN_BATCHES = (
     "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
     " save(..., condition_expression=...) for each item, or a transaction for several at once"
 )
-
-
-class _Ended(Exception):
-    """A call was ended from outside: its time is over, or the client was closed."""
 
 
 class DynamoDB:
@@ -219,7 +214,7 @@ class DynamoDB:
             table: KeySchema.from_names(names) for table, names in (key_names or {}).items()
         }
         self._lease: Lease | None = None
-        self._calls: dict[asyncio.Timeout, asyncio.Future[None]] = {}
+        self._calls: Calls = {}
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -422,7 +417,7 @@ class DynamoDB:
             return _with_capacity(answer, meter, capacity)
 
         if not account.keys:
-            async with self._under_way(None):
+            async with self._answering():
                 return view()  # type: ignore[return-value]
         async with self._accounting(
             "batch_get_item", repr(table_name), account.told, view, timeout
@@ -520,7 +515,7 @@ class DynamoDB:
             return _with_capacity(account.view(metrics=meter.as_answer(_now())), meter, capacity)
 
         if not account.items:
-            async with self._under_way(None):
+            async with self._answering():
                 return view()  # type: ignore[return-value]
         async with self._accounting(
             "batch_write_item", repr(table_name), account.told, view, timeout
@@ -1984,72 +1979,40 @@ class DynamoDB:
 
     # ------------------------------------------------------------------ inside
 
-    @asynccontextmanager
-    async def _under_way(self, timeout: float | None) -> AsyncIterator[None]:
-        """A call: ended by ``aclose()`` and by its timeout, both as ``_Ended``."""
+    def _check_open(self) -> None:
         if self._closed:
             raise ClientClosed("the client is closed: make a new DynamoDB()")
-        if timeout is not None and timeout < 0:
-            raise ValueError("timeout must be seconds, 0 or more, or None")
         self._join_loop()
-        scope = asyncio.timeout(timeout)
-        ended = asyncio.get_running_loop().create_future()
-        try:
-            async with scope:
-                self._calls[scope] = ended
-                yield
-        except TimeoutError:
-            if scope.expired():
-                raise _Ended from None
-            raise
-        finally:
-            self._calls.pop(scope, None)
-            ended.set_result(None)
 
-    @asynccontextmanager
-    async def _accounting(
+    def _answering(self) -> CallScope:
+        """A single-item call."""
+        self._check_open()
+        return CallScope(self._calls)
+
+    def _accounting(
         self,
         operation: str,
         where: str,
         told: Callable[[], str],
         view: Callable[[], dict[str, Any]],
         timeout: float | None,
-    ) -> AsyncIterator[None]:
-        """A batch call: however it ends before its time, the error carries the account."""
-        try:
-            async with self._under_way(timeout):
-                yield
-        except _Ended:
-            if self._closed:
-                raise ClientClosed(
-                    f"{operation} on {where}: the client was closed, {told()}."
-                    " The account is in error.response",
-                    view(),
-                ) from None
-            raise BatchTimeout(
-                f"{operation} on {where}: the timeout of {timeout:g} s passed, {told()}."
-                " The account is in error.response",
-                view(),
-            ) from None
-        except (ServiceError, WireError) as error:
-            raise _batch_error(operation, where, told, view, error) from error
-
-    @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
-        """A single-item call."""
-        try:
-            async with self._under_way(None):
-                yield
-        except _Ended:
-            raise ClientClosed("the client was closed during the call") from None
+    ) -> BatchScope:
+        """A batch call."""
+        self._check_open()
+        if timeout is not None and timeout < 0:
+            raise ValueError("timeout must be seconds, 0 or more, or None")
+        return BatchScope(
+            self._calls,
+            timeout,
+            operation=operation,
+            where=where,
+            told=told,
+            view=view,
+            is_closed=lambda: self._closed,
+        )
 
     def _access(self) -> Access:
         """This client, for a loader or a stream."""
-
-        def check() -> None:
-            if self._closed:
-                raise ClientClosed("the client is closed: make a new DynamoDB()")
-            self._join_loop()
 
         def known_schema(engine: Dispatcher | None, table_name: str) -> KeySchema | None:
             if engine is None:
@@ -2061,7 +2024,7 @@ class DynamoDB:
             numbers=self._numbers,
             serialize=self._serialize,
             hooks=self._hooks,
-            check=check,
+            check=self._check_open,
             under_way=self._answering,
             engine=self._engine,
             known_schema=known_schema,
@@ -2424,19 +2387,4 @@ def _raise_if_due(
     view: Callable[[], dict[str, Any]],
 ) -> None:
     if call.must_raise:
-        raise _batch_error(operation, where, told, view, call.cause) from call.cause
-
-
-def _batch_error(
-    operation: str,
-    where: str,
-    told: Callable[[], str],
-    view: Callable[[], dict[str, Any]],
-    cause: Exception | None,
-) -> BatchError:
-    # Only our own errors are known to quote no item.
-    text = str(cause) if isinstance(cause, ServiceError | WireError) else type(cause).__name__
-    return BatchError(
-        f"{operation} on {where}: {told()}. Cause: {text}. The account is in error.response",
-        view(),
-    )
+        raise batch_error(operation, where, told, view, call.cause) from call.cause

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import canned, report
 from benchmarks.figures import Row, Run
-from benchmarks.items import ITEMS_A_PUT, KEYS_A_GET, make_items
+from benchmarks.items import ITEMS_A_PUT, KEYS_A_GET, TABLE, make_items
 from benchmarks.loops import loop_name
 from benchmarks.markdown import NoPlace, check_places, write_blocks
 from benchmarks.peers import (
@@ -174,7 +174,7 @@ class Bench:
                         variant,
                         op,
                         endpoint_url=url,
-                        table=canned.TABLE.format(shape=shape),
+                        table=TABLE.format(shape=shape),
                         shape=shape,
                         concurrency=concurrency,
                         canned=url == self.server,
@@ -312,7 +312,7 @@ class Bench:
 
     async def backend(self, name: str, url: str) -> None:
         """Rates against a real server."""
-        await _filled(url, canned.TABLE.format(shape="wide"), make_items("wide", KEYS_A_GET))
+        await _filled(url, TABLE.format(shape="wide"), make_items("wide", KEYS_A_GET))
         for op in ("get", "put"):
             row = _row("backends", name, op, "wide", concurrency=self.plan.concurrency)
             async with self._workers(

@@ -23,11 +23,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.items import KEYS_A_GET, SHAPES, answer_to_get, key_of, make_item, make_items
+from benchmarks.items import (
+    KEYED_TABLE,
+    KEYS_A_GET,
+    SHAPES,
+    TABLE,
+    answer_to_get,
+    key_of,
+    make_item,
+    make_items,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLE = "bench-{shape}"
-KEYED_TABLE = "bench-keyed-{shape}"
 _KEY = re.compile(rb'"(k\d{9})"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"\r\nx-amz-target: *DynamoDB_20120810\.(\w+)", re.IGNORECASE)

@@ -12,6 +12,10 @@ Item = dict[str, Any]
 
 KEYS_A_GET = 100
 ITEMS_A_PUT = 25
+TABLE = "bench-{shape}"
+"""Its answers hold the first 100 items, whatever was asked."""
+KEYED_TABLE = "bench-keyed-{shape}"
+"""Every key has the first item, but for the key."""
 SHAPES = {
     "small": "5 values",
     "wide": "20 values: strings, integers, floats, booleans",
@@ -148,7 +152,8 @@ def to_attribute(value: Any) -> dict[str, Any]:
         case str():
             return {"S": value}
         case int() | float():
-            return {"N": repr(value)}
+            # DynamoDB drops the zeros at the end.
+            return {"N": repr(value).removesuffix(".0")}
         case list():
             return {"L": [to_attribute(inner) for inner in value]}
         case dict():

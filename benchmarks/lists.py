@@ -14,8 +14,7 @@ from typing import Any
 
 from benchmarks.adapters import ACCESS_KEY, REGION, SECRET_KEY, NotAvailable
 from benchmarks.adapters.with_aiobatch import use_codec
-from benchmarks.canned import KEYED_TABLE
-from benchmarks.items import Item, key_of, make_item, make_items
+from benchmarks.items import KEYED_TABLE, Item, key_of, make_item, make_items
 from benchmarks.loops import loop_name, run
 from benchmarks.worker import Channel, Stalls, harness_frozen, memory, peak_memory
 

@@ -8,7 +8,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE, PLAIN, PLAIN_AIOBOTOCORE = "aiobatch-native", "aiobatch-plain", "aiobatch-plain-aiobotocore"
 AIOBOTOCORE, PYDYNOX, BARE, SOCKETS = "aiobotocore", "pydynox", "bare", "sockets"
+NATIVE_LISTS, PLAIN_LISTS, PYDYNOX_LISTS = (
+    "aiobatch-native-lists",
+    "aiobatch-plain-lists",
+    "pydynox-lists",
+)
 BARE_NATIVE, BARE_PLAIN = "bare-native", "bare-plain"
+REQUESTS_A_LIST = 16
+"""Requests that a call over a long list comes to, for clients that take one."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +49,40 @@ class Variant:
         return made and self.python.exists()
 
 
-def _ours(name: str, label: str, codec: str, wire: str) -> Variant:
-    return Variant(
-        name, label, "with_aiobatch", ".venv-bench", True, {"codec": codec, "wire": wire}
-    )
+def _ours(name: str, label: str, codec: str, wire: str, **more: Any) -> Variant:
+    options = {"codec": codec, "wire": wire, **more}
+    return Variant(name, label, "with_aiobatch", ".venv-bench", True, options)
+
+
+_LISTS = f"calls of {REQUESTS_A_LIST} requests"
 
 
 VARIANTS = (
     _ours(NATIVE, "aiobatch, native codec", "native", "direct"),
     _ours(PLAIN, "aiobatch, plain Python codec", "plain", "direct"),
     _ours(PLAIN_AIOBOTOCORE, "aiobatch, plain codec, aiobotocore's wire", "plain", "aiobotocore"),
+    _ours(
+        NATIVE_LISTS,
+        f"aiobatch, native codec, {_LISTS}",
+        "native",
+        "direct",
+        requests=REQUESTS_A_LIST,
+    ),
+    _ours(
+        PLAIN_LISTS,
+        f"aiobatch, plain Python codec, {_LISTS}",
+        "plain",
+        "direct",
+        requests=REQUESTS_A_LIST,
+    ),
     Variant(PYDYNOX, "pydynox", "with_pydynox", ".venv-bench-pydynox"),
+    Variant(
+        PYDYNOX_LISTS,
+        f"pydynox, {_LISTS}",
+        "with_pydynox",
+        ".venv-bench-pydynox",
+        options={"requests": REQUESTS_A_LIST},
+    ),
     Variant("aiodynamo", "aiodynamo", "with_aiodynamo", ".venv-bench-aiodynamo"),
     Variant(
         AIOBOTOCORE, "aiobotocore, boto3's types", "with_aiobotocore", ".venv-bench-aiobotocore"
@@ -64,7 +94,7 @@ VARIANTS = (
     *(
         Variant(
             name,
-            f"the bare exchange and the {codec} codec alone",
+            f"the exchange and the {codec} codec alone",
             "bare_with_codec",
             ".venv-bench",
             options={"codec": codec},
@@ -78,5 +108,6 @@ LABELS = {variant.name: variant.label for variant in VARIANTS}
 OURS = tuple(variant.name for variant in VARIANTS if variant.ours)
 LIMITS = (BARE_NATIVE, BARE_PLAIN, BARE, SOCKETS)
 """What is no client: the exchange without the work, or with the codec's alone."""
-NOT_ELSEWHERE = (BARE_NATIVE, BARE_PLAIN, SOCKETS)
-"""Limits that tell something of what a client costs, and nothing of stalls and distance."""
+LISTS = (NATIVE_LISTS, PLAIN_LISTS, PYDYNOX_LISTS)
+NOT_ELSEWHERE = (BARE_NATIVE, BARE_PLAIN, SOCKETS, *LISTS)
+"""What tells something of what a client costs, and nothing of stalls and distance."""

@@ -13,9 +13,12 @@ from benchmarks.peers import (
     BARE_PLAIN,
     LABELS,
     NATIVE,
+    NATIVE_LISTS,
     PLAIN,
     PLAIN_AIOBOTOCORE,
+    PLAIN_LISTS,
     PYDYNOX,
+    PYDYNOX_LISTS,
     SOCKETS,
 )
 
@@ -23,7 +26,10 @@ _COLOURS = {
     NATIVE: "#0b5d3b",
     PLAIN: "#2f9e6b",
     PLAIN_AIOBOTOCORE: "#93cfae",
+    NATIVE_LISTS: "#06402a",
+    PLAIN_LISTS: "#1f7a50",
     PYDYNOX: "#c8553d",
+    PYDYNOX_LISTS: "#9c3f2c",
     "aiodynamo": "#e09f3e",
     AIOBOTOCORE: "#33658a",
     "aioboto3": "#86bbd8",

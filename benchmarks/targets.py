@@ -24,10 +24,16 @@ from benchmarks.peers import (
     BARE_NATIVE,
     BARE_PLAIN,
     NATIVE,
+    NATIVE_LISTS,
     PLAIN,
+    PLAIN_LISTS,
     PYDYNOX,
+    PYDYNOX_LISTS,
+    REQUESTS_A_LIST,
 )
 
+CALLS = {"a call a request": 0, f"calls of {REQUESTS_A_LIST} requests": 1}
+"""How a client is called. One that takes a request a call is the same in both."""
 STALL_SHAPES = ("wide", "long")
 """Items of about 20 values, in answers of 58 KB and of 1 MB."""
 LINEAR = 1.1
@@ -58,28 +64,30 @@ def targets(results: dict[str, Any]) -> list[Target]:
     found = [
         _ratio(
             rows,
-            f"{op}s per CPU second, {codec} codec, against aiobotocore with boto3's types",
-            (variant, AIOBOTOCORE),
+            f"{op}s per CPU second, {codec} codec, {calls}, against aiobotocore with boto3's types",
+            (variants[which], AIOBOTOCORE),
             op,
             per_cpu_second,
             wanted,
         )
-        for codec, variant, wanted_of in (
-            ("native", NATIVE, {"get": 25, "put": 20}),
-            ("plain", PLAIN, {"get": 5, "put": 5}),
+        for codec, variants, wanted_of in (
+            ("native", (NATIVE, NATIVE_LISTS), {"get": 25, "put": 20}),
+            ("plain", (PLAIN, PLAIN_LISTS), {"get": 5, "put": 5}),
         )
         for op, wanted in wanted_of.items()
+        for calls, which in CALLS.items()
     ]
     found += [
         _ratio(
             rows,
-            f"{op}s per second, native codec, against pydynox",
-            (NATIVE, PYDYNOX),
+            f"{op}s per second, native codec, {calls}, against pydynox",
+            ((NATIVE, NATIVE_LISTS)[which], _faster(rows, op, (PYDYNOX, PYDYNOX_LISTS)[which])),
             op,
             per_second,
             wanted,
         )
         for op, wanted in (("get", 3), ("put", 2))
+        for calls, which in CALLS.items()
     ]
     found += [
         _stall(rows, f"longest stall of the loop at concurrency 16, {codec} codec", variant, wanted)
@@ -91,6 +99,16 @@ def targets(results: dict[str, Any]) -> list[Target]:
         for op, what in (("stream", "streamed get"), ("bulk", "streamed write"))
     ]
     return found
+
+
+def _faster(rows: Sequence[Row], op: str, variant: str) -> str:
+    """Where a client cuts up long lists itself, its own way of being called that is faster."""
+    both = (PYDYNOX, variant)
+    of = {"section": "canned", "op": op, "shape": "wide"}
+    found = [row for name in both if (row := find(rows, variant=name, **of)) is not None]
+    return (
+        max(found, key=lambda row: of_runs(row, per_second).median)["variant"] if found else variant
+    )
 
 
 def _missing(what: str, wanted: str, why: str) -> Target:
@@ -126,9 +144,12 @@ def _limits(
 ) -> str:
     """What the same ratio would be with less work: no more than that is to be had this way."""
     other = find(rows, variant=pair[1], **of)
-    codec = BARE_NATIVE if pair[0] == NATIVE else BARE_PLAIN
+    codec = BARE_NATIVE if pair[0] in (NATIVE, NATIVE_LISTS) else BARE_PLAIN
     told = ""
-    for variant, name in ((codec, "bare exchange and codec alone"), (BARE, "bare exchange alone")):
+    for variant, name in (
+        (codec, "the exchange and the codec alone"),
+        (BARE, "a session of aiohttp alone"),
+    ):
         limit = find(rows, variant=variant, **of)
         if limit is not None and other is not None:
             told += f"; {name}: {times(ratios(limit, other, figure).median)}"

@@ -20,14 +20,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.adapters import Job, NotAvailable, Operations
+from benchmarks.adapters import Job, NotAvailable, Operations, table_of
 from benchmarks.canned import last_request
 from benchmarks.items import (
     ITEMS_A_PUT,
     KEYS_A_GET,
+    Item,
     UnequalWork,
     check_items,
     from_attributes,
+    make_item,
     make_items,
 )
 from benchmarks.loops import loop_name, run
@@ -121,38 +123,58 @@ def harness_frozen() -> Iterator[None]:
 
 async def check(operations: Operations, job: Job, canned: bool) -> None:
     """Hold the client to the work that it is timed for. Raises UnequalWork."""
-    expected = make_items(job.shape, KEYS_A_GET)
+    requests = operations.requests
+    expected = make_items(job.shape, KEYS_A_GET * requests)
+    if requests > 1:
+        read = [{**make_item(job.shape, 0), "pk": item["pk"]} for item in expected]
+    else:
+        read = expected
     page = await operations.get()
     if operations.exchange_only:
         if len(page) != KEYS_A_GET:
             raise UnequalWork(f"get: {len(page)} entries where {KEYS_A_GET} belong")
     else:
-        check_items(page, expected, "get")
+        check_items(page, read, "get")
     written = await operations.put()
-    if written != ITEMS_A_PUT:
-        raise UnequalWork(f"put: {written} items where {ITEMS_A_PUT} belong")
+    if written != ITEMS_A_PUT * requests:
+        raise UnequalWork(f"put: {written} items where {ITEMS_A_PUT * requests} belong")
     if canned:
         sent = await asyncio.to_thread(last_request, job.endpoint_url, "BatchWriteItem")
         puts = [
             from_attributes(entry["PutRequest"]["Item"])
-            for entry in sent["RequestItems"][job.table]
+            for entry in sent["RequestItems"][table_of(job)]
         ]
-        check_items(puts, expected[:ITEMS_A_PUT], "put")
+        check_items(puts, _same_keys(puts, expected, ITEMS_A_PUT), "put")
         asked = await asyncio.to_thread(last_request, job.endpoint_url, "BatchGetItem")
-        wanted = [from_attributes(key) for key in asked["RequestItems"][job.table]["Keys"]]
-        check_items(wanted, [{"pk": item["pk"]} for item in expected], "keys of a get")
+        wanted = [from_attributes(key) for key in asked["RequestItems"][table_of(job)]["Keys"]]
+        those = _same_keys(wanted, expected, KEYS_A_GET)
+        check_items(wanted, [{"pk": item["pk"]} for item in those], "keys of a get")
     elif not operations.exchange_only:
         check_items(await operations.get(), expected, "get after the put")
+
+
+def _same_keys(sent: list[Item], expected: list[Item], count: int) -> list[Item]:
+    """Those of the items expected that one request of so many had to be about."""
+    if len(expected) <= KEYS_A_GET:
+        return expected[:count]
+    # Which ones a request of a long list takes is the client's choice.
+    keys = {item.get("pk") for item in sent}
+    found = [item for item in expected if item["pk"] in keys]
+    if len(found) != count:
+        raise UnequalWork(f"a request with {len(found)} entries where {count} belong")
+    return found
 
 
 async def measure(
     operations: Operations, op: str, seconds: float, concurrency: int, stalls: Stalls | None
 ) -> dict[str, float]:
-    """Let so many tasks do one operation after the other for so long.
+    """Do one operation after the other for so long, so many at once.
 
     What a get returned is dropped at once, so that garbage collection weighs alike on all.
     """
     items = 0
+    # A long list's requests are under way at once, and two such calls leave no gap between them.
+    tasks = concurrency if operations.requests == 1 else 2
 
     async def pump(until: float) -> None:
         nonlocal items
@@ -164,7 +186,7 @@ async def measure(
     async def all_of_them() -> None:
         until = time.perf_counter() + seconds
         async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
+            for _ in range(tasks):
                 group.create_task(pump(until))
 
     with harness_frozen():

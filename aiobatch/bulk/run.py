@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from aiobatch.access import Access
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
-from aiobatch.bulk.dead_letters import DeadLetters, Rejection
-from aiobatch.bulk.errors import BulkError, LoadFailed
+from aiobatch.bulk.dead_letters import MOST_REASONS, DeadLetters, Rejection
+from aiobatch.bulk.errors import BulkError, FormatError, LoadFailed, SourceError
 from aiobatch.bulk.formats import Position, Row
 from aiobatch.bulk.low_water import LowWater
 from aiobatch.bulk.report import LoadReport
@@ -160,8 +160,8 @@ class LoadRun:
         self._slices = Slices(self._files, self._types, state.mark, self._fingerprints)
 
     def _close(self, finished: bool) -> None:
-        if self._slices is not None:
-            self._slices.close()
+        assert self._slices is not None
+        self._slices.close()
         if self._checkpoint is not None:
             self._checkpoint.close(remove=finished)
 
@@ -195,7 +195,10 @@ class LoadRun:
                     stopped = error
                 except (BatchError, BulkError, ClientClosed) as error:
                     stopped = error
-                if stopped is not None and not isinstance(stopped, BulkError):
+                # Python 3.11 counts the way out of the block under another line.
+                if stopped is not None and not isinstance(  # pragma: no branch
+                    stopped, BulkError
+                ):
                     raise _Stopped
         except _Stopped:
             pass
@@ -209,6 +212,9 @@ class LoadRun:
         except asyncio.CancelledError as error:
             stopped = error  # once it was written
         stopped = stopped or self._refused
+        if self._left and isinstance(stopped, SourceError | FormatError):
+            # Rows before that place have not ended; it is met again once they have.
+            stopped = None
         if stopped is not None or self._left:
             raise self._error(stopped) from self._cause(stopped)
 
@@ -326,6 +332,10 @@ class LoadRun:
         rejected = [row for row in passed if row.rejected is not None]
         self._rejected_ahead -= len(rejected)
         self._letters += rejected
+        reasons = self._report.reasons
+        for row in rejected[: MOST_REASONS - len(reasons)]:
+            assert row.rejected is not None
+            reasons.append(row.rejected.told(self._files[row.file].name))
         last, state = passed[-1], self._state
         self._state = replace(
             state,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
-from aiobatch.engine.loop_time import next_turn, turn_is_over
+from aiobatch.engine.loop_time import next_turn, others_wait, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
@@ -73,7 +73,6 @@ class Dispatcher:
         self._max_units = {"read": max_read_units, "write": max_write_units}
         self._governors: dict[tuple[str, Direction], Governor] = {}
         self._draw = draw
-        self._leaving = asyncio.Lock()
         self._decoding = asyncio.Lock()
 
     def wants_capacity(self, direction: Direction) -> bool:
@@ -114,12 +113,11 @@ class Dispatcher:
         for lane in call.lanes:
             lane.governor = self.governor(lane.table, call.requests.direction)
         if turn is not None:
-            call.holds_slot = True
             call.lanes[0].admitted, call.lanes[0].guess = turn.entries, turn.guess
         call.observer = observing(call.meter, call.requests.operation, call.tables, call.entries)
         ended_by: BaseException | None = None
         try:
-            await self._run_alone(call)
+            await self._run_alone(call, holds_slot=turn is not None)
             if not call.is_over:
                 async with asyncio.TaskGroup() as group:
                     call.pump = group.create_task(self._pump(call, group))
@@ -127,10 +125,6 @@ class Dispatcher:
             ended_by = error
             raise
         finally:
-            if call.holds_slot:
-                self._give_slot_back(call)
-                for lane in call.lanes:
-                    lane.close()
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
@@ -296,30 +290,26 @@ class Dispatcher:
         """End the backoff. The wire is its opener's to close."""
         await self.backoff.aclose()
 
-    async def _run_alone(self, call: BatchCall) -> None:
+    async def _run_alone(self, call: BatchCall, *, holds_slot: bool) -> None:
         """Send a call that is one request from here: it needs no tasks to be sent by.
 
         What becomes of its leftovers is the pump's business.
         """
-        if not (call.is_one_request and all(lane.may_leave for lane in call.lanes)):
-            return
-        if not call.holds_slot:
+        if not holds_slot:
+            if not (call.is_one_request and all(lane.may_leave for lane in call.lanes)):
+                return
             await self._slots.acquire()
-            call.holds_slot = True
         portions = call.cut()
         if not portions:
+            # Its table was throttled while it waited for its turn.
+            self._slots.release()
             return
-        call.holds_slot = False
         call.in_flight += 1
         entries = _entries_of(portions)
         try:
             await self._exchange(call, portions, entries)
         finally:
             self._landed(call, entries)
-
-    def _give_slot_back(self, call: BatchCall) -> None:
-        call.holds_slot = False
-        self._slots.release()
 
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -329,19 +319,14 @@ class Dispatcher:
                     continue
                 call.wake.clear()
                 if not (call.can_send and self._open_gates(call, group)):
-                    if call.holds_slot:
-                        self._give_slot_back(call)
                     await call.wake.wait()
                     continue
-                if not call.holds_slot:
-                    await self._slots.acquire()
-                    call.holds_slot = True
+                await self._slots.acquire()
                 portions = call.cut()
                 if not portions:
                     # Its tables were throttled while it waited for its turn.
-                    self._give_slot_back(call)
+                    self._slots.release()
                     continue
-                call.holds_slot = False
                 call.in_flight += 1
                 entries = _entries_of(portions)
                 task = group.create_task(self._exchange(call, portions, entries))
@@ -379,10 +364,9 @@ class Dispatcher:
         self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
     ) -> None:
         """Send one request of a call and enter what became of it."""
-        if self._leaving.locked() or turn_is_over():
-            # In a line, so that what was cut first leaves first.
-            async with self._leaving:
-                await next_turn()
+        if others_wait() or turn_is_over():
+            # What was cut first leaves first.
+            await next_turn()
         requests = call.requests
         sent_at = asyncio.get_running_loop().time()
         call.ledger.depart(entries)

@@ -11,6 +11,8 @@ __all__ = ["Direction", "Governor", "Pace", "Slots", "UnitBudget"]
 Direction = Literal["read", "write"]
 
 _SHORTEST_WAIT = 0.001
+# A ceiling may be raised while a request waits for a lower one.
+_LONGEST_LOOK = 1.0
 
 
 class Slots:
@@ -264,6 +266,22 @@ class UnitBudget:
         self._credited_at: float | None = None
         self._units_an_entry = 1.0
 
+    @property
+    def rate(self) -> float:
+        """Units per second."""
+        return self._rate
+
+    def change(self, units_per_second: float, now: float) -> None:
+        """Another ceiling from now on."""
+        self._earn(now)
+        self._rate = units_per_second
+        self._credit = min(self._credit, units_per_second)
+
+    def forget_savings(self, now: float) -> None:
+        """Give up the units that were saved up; debts stay."""
+        self._earn(now)
+        self._credit = min(self._credit, 0.0)
+
     def wait(self, now: float) -> float:
         """Seconds until the next request may leave."""
         self._earn(now)
@@ -329,9 +347,10 @@ class Governor:
         if self.is_open:
             return self.spend(entries, loop.time())
         async with self._turn:
-            # The wait may change while it lasts: another throttling, another answer's units.
+            # The wait may change while it lasts: another throttling, another answer's units,
+            # another ceiling.
             while (wait := self._wait(loop.time())) > 0.0:  # noqa: ASYNC110
-                await asyncio.sleep(wait)
+                await asyncio.sleep(min(wait, _LONGEST_LOOK))
             return self.spend(entries, loop.time())
 
     def spend(self, entries: int, now: float) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiobatch.client import DynamoDB
 from aiobatch.codec import Numbers
 from aiobatch.partitions.loop import worker_loop
-from aiobatch.partitions.settings import Connection
+from aiobatch.partitions.pacing import shared
+from aiobatch.partitions.settings import Connection, JobRate, share_of
 from aiobatch.responses import Item
 from aiobatch.retry import Retry
 
@@ -34,7 +36,7 @@ def scan_segment(
     region_name: str | None = None,
     endpoint_url: str | None = None,
     profile_name: str | None = None,
-    max_read_units: float | None = None,
+    max_read_units: float | JobRate | None = None,
     retry: Retry | None = None,
 ) -> Generator[Item, None, None]:
     """Iterate over the items of one segment of a table's scan. It blocks while it waits.
@@ -53,7 +55,7 @@ def scan_segment(
         endpoint_url: as for ``DynamoDB``.
         profile_name: as for ``DynamoDB``.
         max_read_units: capacity units a second that this process may consume: the job's, divided
-            by the processes that run at once.
+            by the processes that run at once. Or a ``JobRate``, as for ``write_partition``.
         retry: the policy of each page; by default ``Retry.patient()``.
 
     Raises:
@@ -80,11 +82,11 @@ def scan_segment(
         region_name=region_name,
         endpoint_url=endpoint_url,
         profile_name=profile_name,
-        max_read_units=max_read_units,
+        max_read_units=share_of(max_read_units),
         numbers=numbers,
         retry=retry or Retry.patient(),
     )
-    return _items(scan, connection)
+    return _items(scan, table_name, connection, max_read_units)
 
 
 def query_partition(
@@ -99,7 +101,7 @@ def query_partition(
     region_name: str | None = None,
     endpoint_url: str | None = None,
     profile_name: str | None = None,
-    max_read_units: float | None = None,
+    max_read_units: float | JobRate | None = None,
     retry: Retry | None = None,
 ) -> Generator[Item, None, None]:
     """Iterate over the items of one partition key; otherwise as :func:`scan_segment`.
@@ -141,11 +143,11 @@ def query_partition(
         region_name=region_name,
         endpoint_url=endpoint_url,
         profile_name=profile_name,
-        max_read_units=max_read_units,
+        max_read_units=share_of(max_read_units),
         numbers=numbers,
         retry=retry or Retry.patient(),
     )
-    return _items(query, connection)
+    return _items(query, table_name, connection, max_read_units)
 
 
 def scan_batches(
@@ -214,10 +216,16 @@ def _projection(columns: Iterable[str] | None) -> dict[str, Any]:
 
 
 class _Stream:
-    """An async iteration, taken slice by slice."""
+    """An async iteration, taken slice by slice.
 
-    def __init__(self, items: AsyncGenerator[Item, None]) -> None:
+    Args:
+        items: the iteration.
+        around: what ends with it.
+    """
+
+    def __init__(self, items: AsyncGenerator[Item, None], around: AsyncExitStack) -> None:
         self._items = items
+        self._around = around
 
     async def take(self) -> list[Item]:
         """The next items; fewer than a slice at the end."""
@@ -229,16 +237,23 @@ class _Stream:
         return taken
 
     async def aclose(self) -> None:
-        await self._items.aclose()
+        async with self._around:
+            await self._items.aclose()
 
 
 def _items(
-    begin: Callable[[DynamoDB], AsyncGenerator[Item, None]], connection: Connection
+    begin: Callable[[DynamoDB], AsyncGenerator[Item, None]],
+    table_name: str,
+    connection: Connection,
+    rate: float | JobRate | None,
 ) -> Generator[Item, None, None]:
     here = worker_loop()
 
     async def first() -> _Stream:
-        return _Stream(begin(here.client(connection)))
+        client = here.client(connection)
+        async with AsyncExitStack() as around:
+            await around.enter_async_context(shared(client, table_name, "read", rate))
+            return _Stream(begin(client), around.pop_all())
 
     stream = here.run(first())
     coming: Future[list[Item]] = here.submit(stream.take())

@@ -6,9 +6,32 @@ from dataclasses import dataclass, field
 
 from aiobatch.client import DynamoDB
 from aiobatch.codec import Numbers
+from aiobatch.partitions.counting import CounterAddress
 from aiobatch.retry import Retry
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "JobRate", "share_of"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRate:
+    """A rate that the running tasks of a job divide between them, whatever their number.
+
+    Attributes:
+        units: capacity units a second, of the whole job.
+        share: what a task takes of it while nobody tells how many there are.
+        counter: who tells.
+        job: the name by which the counter knows the job; ASCII, without spaces.
+    """
+
+    units: float
+    share: float
+    counter: CounterAddress
+    job: str
+
+
+def share_of(rate: float | JobRate | None) -> float | None:
+    """What one process takes of a rate without being told of the others."""
+    return rate.share if isinstance(rate, JobRate) else rate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

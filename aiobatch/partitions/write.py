@@ -16,8 +16,8 @@ from aiobatch.errors import (
 from aiobatch.partitions.feed import Feed
 from aiobatch.partitions.ledger import PROBLEMS_KEPT, Ledger, Problem
 from aiobatch.partitions.loop import WorkerLoop, worker_loop
-from aiobatch.partitions.pacing import begin
-from aiobatch.partitions.settings import Connection
+from aiobatch.partitions.pacing import begin, shared
+from aiobatch.partitions.settings import Connection, JobRate, share_of
 from aiobatch.retry import Retry
 from aiobatch.streams.report import WriteReport
 
@@ -45,7 +45,7 @@ def write_partition(
     profile_name: str | None = None,
     key_names: tuple[str, ...] | None = None,
     max_concurrency: int = 16,
-    max_write_units: float | None = None,
+    max_write_units: float | JobRate | None = None,
     retry: Retry | None = None,
     on_end: Callable[[Ledger], object] | None = None,
 ) -> Ledger:
@@ -71,7 +71,8 @@ def write_partition(
             DescribeTable.
         max_concurrency: requests under way at once, in this process.
         max_write_units: capacity units a second that this process may consume: the job's, divided
-            by the processes that run at once.
+            by the processes that run at once. Or a ``JobRate``, which the running tasks of a job
+            divide between them; then a process runs one of them at a time.
         retry: by default ``Retry.patient()``.
         on_end: called with the ledger however it ends, so also where ``rows`` raised.
 
@@ -101,7 +102,7 @@ def write_partition(
         endpoint_url=endpoint_url,
         profile_name=profile_name,
         max_concurrency=max_concurrency,
-        max_write_units=max_write_units,
+        max_write_units=share_of(max_write_units),
         key_names=() if key_names is None else ((table_name, tuple(key_names)),),
         retry=retry or Retry.patient(),
     )
@@ -109,6 +110,7 @@ def write_partition(
         _slices(rows),
         table_name,
         connection,
+        max_write_units,
         operation=operation,
         partition=partition,
         attempt=attempt,
@@ -172,6 +174,7 @@ def _write(
     slices: Iterable[list[Any]],
     table_name: str,
     connection: Connection,
+    rate: float | JobRate | None,
     *,
     operation: Operation,
     partition: int | None,
@@ -183,7 +186,7 @@ def _write(
     here = worker_loop()
     feed = Feed(here.loop)
     account = _Account(table_name, partition, attempt)
-    load = here.submit(_load(here, feed, account, connection, operation, on_invalid))
+    load = here.submit(_load(here, feed, account, connection, rate, operation, on_invalid))
     load.add_done_callback(lambda _: feed.close())
     try:
         try:
@@ -210,21 +213,23 @@ async def _load(
     feed: Feed,
     account: _Account,
     connection: Connection,
+    rate: float | JobRate | None,
     operation: Operation,
     on_invalid: OnInvalid,
 ) -> None:
     client = here.client(connection)
     try:
-        if here.begins(connection, account.table_name):
-            await begin(client, account.table_name, connection.max_write_units)
-        await client.bulk_write(
-            feed,
-            account.table_name,
-            operation=operation,
-            on_invalid=on_invalid,
-            on_progress=account.follow,
-            retry=connection.retry,
-        )
+        async with shared(client, account.table_name, "write", rate):
+            if connection.max_write_units and here.begins(connection, account.table_name):
+                await begin(client, account.table_name)
+            await client.bulk_write(
+                feed,
+                account.table_name,
+                operation=operation,
+                on_invalid=on_invalid,
+                on_progress=account.follow,
+                retry=connection.retry,
+            )
     except InvalidItem:
         # The row is in the report.
         pass

@@ -8,10 +8,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.items import Item
+from benchmarks.items import KEYED_TABLE, Item
 
 REGION = "us-east-1"
 ACCESS_KEY, SECRET_KEY = "benchmark", "benchmark"
+
+
+def table_of(job: "Job") -> str:
+    """The table to ask. One whose answers are made beforehand has 100 items and no more."""
+    if job.options.get("requests", 1) == 1:
+        return job.table
+    return KEYED_TABLE.format(shape=job.shape)
 
 
 class NotAvailable(Exception):
@@ -37,13 +44,24 @@ class Operations:
         get: asks for the 100 keys, and returns the decoded items.
         put: writes the 25 items, and returns how many went through.
         exchange_only: nothing is encoded or decoded: ``get`` returns 100 entries of no meaning.
+        requests: how many requests each call comes to, for so many times the keys and items.
         told: what else is worth telling about this client.
     """
 
     get: Callable[[], Awaitable[list[Any]]]
     put: Callable[[], Awaitable[int]]
     exchange_only: bool = False
+    requests: int = 1
     told: Mapping[str, str] = field(default_factory=dict)
 
 
-__all__ = ["ACCESS_KEY", "REGION", "SECRET_KEY", "Item", "Job", "NotAvailable", "Operations"]
+__all__ = [
+    "ACCESS_KEY",
+    "REGION",
+    "SECRET_KEY",
+    "Item",
+    "Job",
+    "NotAvailable",
+    "Operations",
+    "table_of",
+]

@@ -1,4 +1,4 @@
-"""The bare exchange with aiobatch's codec at both ends: what its engine and its wire leave of it.
+"""The exchange of aiobatch's wire with its codec at both ends: what engine and wire leave of it.
 
 Keys and items are encoded for each request, and answers decoded, as aiobatch does. Nothing is
 signed, checked, retried or accounted for.
@@ -21,29 +21,59 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
     """One session with a pool for all tasks."""
     use_codec(job.options["codec"])
     import aiohttp
+    from yarl import URL
 
     from aiobatch import codec
+    from aiobatch.wire.exchange import AnswerReader, PooledExchange
 
     schema = codec.KeySchema.from_names(("pk",))
     asked, written = keys(), make_items(job.shape, ITEMS_A_PUT)
     get_headers, put_headers = headers("BatchGetItem"), headers("BatchWriteItem")
     table = job.table.encode()
     connector = aiohttp.TCPConnector(limit=max(100, job.concurrency))
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+    url, timeout = URL(job.endpoint_url), aiohttp.ClientTimeout(total=None, sock_read=60)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        pooled = PooledExchange(
+            session, connector, timeout, url, {"Host": url.authority}, AnswerReader()
+        )
 
         async def exchange(body: bytes, head: dict[str, str]) -> bytes:
-            async with session.post(job.endpoint_url, data=body, headers=head) as answer:
-                answer.raise_for_status()
-                return await answer.read()
+            answer = await pooled.post(head, body)
+            if answer.status != 200:
+                raise RuntimeError(f"HTTP status {answer.status}")
+            return answer.body
 
         async def get() -> list[dict[str, Any]]:
-            fragments = [codec.encode_key(key, schema, None) for key in asked]
+            fragments: list[bytes] = []
+            while len(fragments) < len(asked):
+                codec.encode_keys(
+                    asked,
+                    schema,
+                    lambda key: codec.encode_key(key, schema, None),
+                    fragments,
+                    1 << 15,
+                )
             body = b'{"RequestItems":{"%s":{"Keys":[%s]}}}' % (table, b",".join(fragments))
             answer = codec.read_answer(await exchange(body, get_headers), ("pk",), "native")
-            return [item for _, item in answer.items]
+            entries = dict(zip(fragments, range(len(fragments)), strict=True))
+            items: list[dict[str, Any]] = []
+            while answer.items.take(entries, 30, [], items):
+                pass
+            return items
 
         async def put() -> int:
-            fragments = [codec.encode_item(item, schema, None)[0] for item in written]
+            fragments: list[bytes] = []
+            identities: list[bytes] = []
+            while len(fragments) < len(written):
+                codec.encode_items(
+                    written,
+                    schema,
+                    None,
+                    lambda item: codec.encode_item(item, schema, None),
+                    fragments,
+                    identities,
+                    1 << 15,
+                )
             puts = b",".join([b'{"PutRequest":{"Item":%s}}' % fragment for fragment in fragments])
             body = b'{"RequestItems":{"%s":[%s]}}' % (table, puts)
             answer = codec.write_answer(await exchange(body, put_headers), ("pk",))

@@ -5,8 +5,16 @@ import os
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
-from benchmarks.adapters import ACCESS_KEY, REGION, SECRET_KEY, Job, NotAvailable, Operations
-from benchmarks.items import ITEMS_A_PUT, keys, make_items
+from benchmarks.adapters import (
+    ACCESS_KEY,
+    REGION,
+    SECRET_KEY,
+    Job,
+    NotAvailable,
+    Operations,
+    table_of,
+)
+from benchmarks.items import ITEMS_A_PUT, KEYS_A_GET, keys, make_items
 
 DISTRIBUTIONS = ("aiobatch", "aiobatch-native", "aiobotocore", "aiohttp", "orjson")
 
@@ -42,7 +50,7 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
     codec = use_codec(job.options["codec"])
     from aiobatch import DynamoDB
 
-    wire = job.options["wire"]
+    wire, table = job.options["wire"], table_of(job)
     try:
         db = DynamoDB(
             endpoint_url=job.endpoint_url,
@@ -50,22 +58,23 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
             max_concurrency=job.concurrency,
-            key_names={job.table: ("pk",)},
+            key_names={table: ("pk",)},
             wire=wire,
         )
     except ValueError as error:
         if "wire" not in str(error):
             raise
         raise NotAvailable(f"this aiobatch has no wire={wire!r}: {error}") from None
-    asked, written = keys(), make_items(job.shape, ITEMS_A_PUT)
+    requests = job.options.get("requests", 1)
+    asked, written = keys(KEYS_A_GET * requests), make_items(job.shape, ITEMS_A_PUT * requests)
 
     async def get() -> list[object]:
-        answer = await db.batch_get_item(asked, job.table)
+        answer = await db.batch_get_item(asked, table)
         return answer["Items"]  # type: ignore[return-value]
 
     async def put() -> int:
-        answer = await db.batch_write_item(written, job.table)
+        answer = await db.batch_write_item(written, table)
         return answer["ProcessedCount"]
 
     async with db:
-        yield Operations(get, put, told={"codec": codec, "wire": wire})
+        yield Operations(get, put, requests=requests, told={"codec": codec, "wire": wire})

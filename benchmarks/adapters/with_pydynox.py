@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from benchmarks.adapters import ACCESS_KEY, REGION, SECRET_KEY, Item, Job, Operations
-from benchmarks.items import ITEMS_A_PUT, keys, make_items
+from benchmarks.adapters import ACCESS_KEY, REGION, SECRET_KEY, Item, Job, Operations, table_of
+from benchmarks.items import ITEMS_A_PUT, KEYS_A_GET, keys, make_items
 
 DISTRIBUTIONS = ("pydynox",)
 
@@ -20,8 +20,9 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
         secret_key=SECRET_KEY,
         endpoint_url=job.endpoint_url,
     )
-    table, asked = job.table, keys()
-    written = make_items(job.shape, ITEMS_A_PUT)
+    requests = job.options.get("requests", 1)
+    table, asked = table_of(job), keys(KEYS_A_GET * requests)
+    written = make_items(job.shape, ITEMS_A_PUT * requests)
 
     async def get() -> list[Item]:
         items: list[Item] = await client.batch_get(table, asked)
@@ -32,4 +33,4 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
         await client.batch_write(table, put_items=written)
         return len(written)
 
-    yield Operations(get, put)
+    yield Operations(get, put, requests=requests)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from aiobatch import partitions
 from aiobatch.codec import CODEC
-from benchmarks.canned import TABLE, canned_server
+from benchmarks.canned import canned_server
 from benchmarks.embedded import REGION, placeholder_credentials
-from benchmarks.items import make_items
+from benchmarks.items import TABLE, make_items
 
 ROUNDS = 3
 ITEMS = {"small": 40_000, "wide": 20_000, "nested": 20_000, "long": 4_000}

@@ -112,7 +112,7 @@ async def simulate(fleet: Fleet) -> Outcome:
         async with DynamoDB(
             wire=WorkersWire(table), key_names={TABLE: ("pk",)}, max_write_units=share, retry=retry
         ) as db:
-            await begin(db, TABLE, share)
+            await begin(db, TABLE)
             report = await db.bulk_write(
                 _keys(first, ends[number]),
                 TABLE,

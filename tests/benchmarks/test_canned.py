@@ -14,7 +14,9 @@ from boto3.dynamodb.types import TypeDeserializer  # type: ignore[import-untyped
 from aiobatch import DynamoDB
 from benchmarks import canned
 from benchmarks.items import (
+    KEYED_TABLE,
     SHAPES,
+    TABLE,
     UnequalWork,
     answer_to_get,
     check_items,
@@ -44,7 +46,7 @@ async def db(server: str) -> AsyncIterator[DynamoDB]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_aiobatch_reads_the_answers(db: DynamoDB, shape: str) -> None:
-    answer = await db.batch_get_item(keys(), canned.TABLE.format(shape=shape))
+    answer = await db.batch_get_item(keys(), TABLE.format(shape=shape))
     assert answer["Items"] == make_items(shape, 100)
     assert not answer["MissingKeys"]
     assert not answer["UnprocessedKeys"]
@@ -52,7 +54,7 @@ async def test_aiobatch_reads_the_answers(db: DynamoDB, shape: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_aiobotocore_reads_the_answers(server: str, shape: str) -> None:
-    table, deserialize = canned.TABLE.format(shape=shape), TypeDeserializer().deserialize
+    table, deserialize = TABLE.format(shape=shape), TypeDeserializer().deserialize
     async with AioSession().create_client("dynamodb", endpoint_url=server) as client:
         asked: Any = [to_attributes(key) for key in keys()]
         answer = await client.batch_get_item(RequestItems={table: {"Keys": asked}})
@@ -65,7 +67,7 @@ async def test_aiobotocore_reads_the_answers(server: str, shape: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_writes_arrive_as_they_were_sent(db: DynamoDB, server: str, shape: str) -> None:
-    table, items = canned.TABLE.format(shape=shape), make_items(shape, 25)
+    table, items = TABLE.format(shape=shape), make_items(shape, 25)
     answer = await db.batch_write_item(items, table)
     assert answer["ProcessedCount"] == 25
     sent = await asyncio.to_thread(canned.last_request, server, "BatchWriteItem")
@@ -76,7 +78,7 @@ async def test_writes_arrive_as_they_were_sent(db: DynamoDB, server: str, shape:
 async def test_keyed_answers_hold_the_keys_that_were_asked(db: DynamoDB, server: str) -> None:
     wanted = [{"pk": key_of(number)} for number in range(5_000, 5_250)]
     before = await asyncio.to_thread(canned.stats, server)
-    answer = await db.batch_get_item(wanted, canned.KEYED_TABLE.format(shape="small"))
+    answer = await db.batch_get_item(wanted, KEYED_TABLE.format(shape="small"))
     after = await asyncio.to_thread(canned.stats, server)
     assert [item["pk"] for item in answer["Items"]] == [key["pk"] for key in wanted]
     assert answer["Items"][0] == {**make_item("small", 0), "pk": wanted[0]["pk"]}
@@ -84,7 +86,7 @@ async def test_keyed_answers_hold_the_keys_that_were_asked(db: DynamoDB, server:
 
 
 async def test_the_checksum_is_of_the_body(server: str) -> None:
-    table = canned.TABLE.format(shape="wide")
+    table = TABLE.format(shape="wide")
     body = orjson.dumps({"RequestItems": {table: {"Keys": []}}})
     headers = {"X-Amz-Target": "DynamoDB_20120810.BatchGetItem"}
     async with (

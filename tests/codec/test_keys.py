@@ -231,6 +231,10 @@ def test_no_description(description: Any) -> None:
         KeySchema.from_description(description)
 
 
+def test_names_for_people() -> None:
+    assert (ONE.named(), BOTH.named()) == ("pk", "pk and sk")
+
+
 def test_names() -> None:
     assert KeySchema(("pk", "sk"), ordered=True) == BOTH
     assert ONE.names == ("pk",)

@@ -96,7 +96,7 @@ def test_code_of_ours_is_marked_as_python(path: Path) -> None:
     """So that none gets around its test by being unmarked."""
     for block in fenced(path):
         if block.language == "py" and path.name == "spark.md":
-            continue  # it needs Java: tests/spark/test_docs.py runs it
+            continue  # it needs Java, Ray or Dask: tests/spark and tests/engines run it
         if block.language == "bash" and path.name == "command-line.md":
             continue  # tests/cli runs it
         assert block.language in ("python", "sh", "text", "toml", "ini", "json"), block.place

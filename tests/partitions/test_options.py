@@ -1,14 +1,18 @@
 """The data source's options: text in, settings out, and errors that say what to do."""
 
+import pickle
+
 import pytest
 
 from aiobatch.integrations.spark.options import ReadOptions, WriteOptions
+from aiobatch.partitions.counting import CounterAddress
+from aiobatch.partitions.settings import JobRate
 
 
 def test_defaults() -> None:
     options = WriteOptions.parse({"table": "users"})
     assert options == WriteOptions(table="users")
-    assert options.share is None
+    assert options.rate() is None
     assert ReadOptions.parse({"table": "users", "path": "x"}) == ReadOptions(table="users")
 
 
@@ -34,21 +38,41 @@ def test_all_of_them() -> None:
     assert options.tasks == 8
     assert options.keys == ("pk", "sk")
     assert options.operation == "delete"
-    assert options.share == 125.0
+    assert options.rate() == 125.0
     assert options.sets == ("tags", "codes")
     assert (options.nulls, options.on_invalid, options.report) == ("write", "skip", "/tmp/x")
 
 
 def test_no_more_tasks_read_than_there_are_segments() -> None:
     given = {"table": "users", "segments": "2", "maxReadUnits": "100"}
-    assert ReadOptions.parse(given, tasks=50).share == 50.0
-    assert ReadOptions.parse(given, tasks=1).share == 100.0
+    assert ReadOptions.parse(given, tasks=50).rate() == 50.0
+    assert ReadOptions.parse(given, tasks=1).rate() == 100.0
+
+
+COUNTER = CounterAddress("127.0.0.1", 7077, "secret")
+
+
+def test_where_tasks_are_counted_a_job_has_a_rate_of_its_own() -> None:
+    given = {"table": "users", "maxWriteUnits": "100"}
+    options = WriteOptions.parse(given, 4, COUNTER)
+    rate = options.rate()
+    assert isinstance(rate, JobRate)
+    assert (rate.units, rate.share, rate.counter) == (100.0, 25.0, COUNTER)
+    again = options.rate()
+    assert isinstance(again, JobRate)
+    assert rate.job != again.job
+    # It travels to the tasks, and its secret into no log.
+    assert pickle.loads(pickle.dumps(rate)) == rate
+    assert "secret=" not in repr(rate)
+    # Who says how many tasks there are has them believed.
+    assert WriteOptions.parse({**given, "tasks": "8"}, 4, COUNTER).rate() == 12.5
+    assert WriteOptions.parse({"table": "users"}, 4, COUNTER).rate() is None
 
 
 def test_units_that_nobody_can_divide() -> None:
     options = WriteOptions.parse({"table": "users", "maxWriteUnits": "100"})
     with pytest.raises(ValueError, match="nobody said how many"):
-        _ = options.share
+        options.rate()
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,26 @@
-"""A data source whose process is killed once, in the middle of writing."""
+"""Processes that are killed once, in the middle of writing.
 
-from collections.abc import Iterator
+What is made here is made in functions and not at the module's level: it travels by value to
+processes that cannot import the tests.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+Batches = Iterator[Any]
 
-def killing_source(marker: Path, whom: str) -> Any:
-    """The class to register, as the format ``killed``.
 
-    Made here and not at the module's level: it travels by value to processes that cannot import
-    the tests.
+def kill_after(count: int, marker: Path, whom: str) -> Callable[[Batches], Batches]:
+    """What passes batches on, and kills before one of them.
 
     Args:
+        count: so many batches pass.
         marker: a file that is made when it happens, so that it happens once.
         whom: ``"worker"``, the Python process that writes, or ``"executor"``, the JVM above it.
     """
-    from aiobatch.integrations.spark import DynamoDBDataSource
-    from aiobatch.integrations.spark.writer import DynamoDBWriter
 
-    def kill_after(batches: Iterator[Any], count: int) -> Iterator[Any]:
+    def passing(batches: Batches) -> Batches:
         import os
         import signal
         from pathlib import Path
@@ -38,9 +40,19 @@ def killing_source(marker: Path, whom: str) -> Any:
                     os.kill(victim, signal.SIGKILL)
             yield batch
 
+    return passing
+
+
+def killing_source(marker: Path, whom: str) -> Any:
+    """The data source to register, as the format ``killed``. Arguments as for ``kill_after``."""
+    from aiobatch.integrations.spark import DynamoDBDataSource
+    from aiobatch.integrations.spark.writer import DynamoDBWriter
+
+    passing = kill_after(4, marker, whom)
+
     class KillingWriter(DynamoDBWriter):
-        def write(self, iterator: Iterator[Any]) -> Any:
-            return super().write(kill_after(iterator, 4))
+        def write(self, iterator: Batches) -> Any:
+            return super().write(passing(iterator))
 
     class KillingSource(DynamoDBDataSource):
         slots = 2
@@ -54,3 +66,16 @@ def killing_source(marker: Path, whom: str) -> Any:
             return KillingWriter(made._options, made._key_names)
 
     return KillingSource
+
+
+def killing_function(marker: Path, table_name: str, **settings: Any) -> Any:
+    """What writes by ``mapInArrow``, in a worker that is killed once."""
+    from aiobatch.integrations.spark import map_in_arrow
+
+    passing = kill_after(4, marker, "worker")
+    write = map_in_arrow(table_name, **settings)
+
+    def run(batches: Batches) -> Batches:
+        return write(passing(batches))
+
+    return run

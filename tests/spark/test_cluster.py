@@ -66,7 +66,17 @@ async def test_a_process_is_killed_in_the_middle(
     }
 
 
+@pytest.mark.parametrize(
+    "partitions",
+    [
+        # With two slots, the last of three partitions has the whole rate to itself.
+        3,
+        # And so has one alone.
+        pytest.param(1, marks=pytest.mark.spark_long),
+    ],
+)
 async def test_the_airports_at_a_rate(
+    partitions: int,
     spark: Any,
     options: dict[str, str],
     table: TableFactory,
@@ -87,7 +97,8 @@ async def test_the_airports_at_a_rate(
     def save(endpoint_url: str, **more: Any) -> None:
         frame = spark.read.parquet(str(tmp_path / "airports.parquet"))
         some = frame if more else frame.limit(400)
-        writing = interleave(some, "icao", partitions=2).write.format("dynamodb")
+        spread = interleave(some, "icao", partitions=partitions if more else 2)
+        writing = spread.write.format("dynamodb")
         writing = writing.options(**{**options, "endpointUrl": endpoint_url, "table": name})
         writing.options(**more).mode("append").save()
 
@@ -100,7 +111,7 @@ async def test_the_airports_at_a_rate(
     assert rate == pytest.approx(RATE, rel=0.1)
     total, attempts = read_report(report)
     assert total.processed == len(airports)
-    assert len(attempts) == 2
+    assert len(attempts) == partitions
     assert await scan(raw_client, name, "icao") == {
         code: as_attributes(airport) for code, airport in airports.items()
     }

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import functions
 
-from aiobatch.integrations.spark import ledgers, map_in_arrow, read_report
+from aiobatch.integrations.spark import interleave, read_report
+from aiobatch.testing import Fault, FaultProxy
 from tests.conftest import TableFactory
 from tests.spark.conftest import LOCAL, in_spark
 
@@ -54,22 +56,48 @@ async def test_a_frame_is_written_and_deleted(
     assert len(await scan(raw_client, name)) == 10
 
 
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        (
+            ["if(n = 1700, null, pk) as pk", "'secret' as s"],
+            "attribute pk: is a key attribute of the table, and missing",
+        ),
+        pytest.param(
+            ["pk", "if(n = 1700, double('nan'), 0.5) as d", "'secret' as s"],
+            "attribute d: is NaN",
+            marks=pytest.mark.spark_long,
+        ),
+        pytest.param(
+            ["pk", "if(n = 1700, repeat('secret', 70000), '') as s"],
+            "an item has at most 409600 (400 KB)",
+            marks=pytest.mark.spark_long,
+        ),
+    ],
+    ids=["no key", "NaN", "large"],
+)
 async def test_a_faulty_row_fails_the_job(
-    save: Save, frame: Any, table: TableFactory, raw_client: Any, tmp_path: Path
+    save: Save,
+    frame: Any,
+    table: TableFactory,
+    raw_client: Any,
+    tmp_path: Path,
+    columns: list[str],
+    reason: str,
 ) -> None:
     name = await table()
     report = str(tmp_path / "report")
-    faulty = frame.selectExpr("if(n = 1700, null, pk) as pk", "if(n = 5, 'x', 'secret') as s")
     with pytest.raises(PySparkException) as caught:
-        await in_spark(save, faulty, name, report=report)
+        await in_spark(save, frame.selectExpr(*columns), name, report=report)
     told = str(caught.value)
     assert (
-        "of 1701 rows taken, 1700 processed, 1 invalid. rows at fault: partition 1, row 700,"
-        " attribute pk: is a key attribute of the table, and missing" in told
+        "of 1701 rows taken, 1700 processed, 1 invalid. rows at fault: partition 1, row 700" in told
     )
+    assert reason in told
     assert "secret" not in told
     total, attempts = read_report(report)
     assert (total.processed, total.invalid, len(attempts)) == (1700, 1, 2)
+    assert (total.problems[0].partition, total.problems[0].row) == (1, 700)
     assert len(await scan(raw_client, name)) == 1700
 
 
@@ -133,11 +161,35 @@ async def test_a_table_that_is_not_there_when_the_tasks_come(
     assert len(attempts) == 2
 
 
-async def test_mapping_does_the_same(
-    frame: Any, table: TableFactory, raw_client: Any, endpoint_url: str
+async def test_rows_are_interleaved_by_their_keys(frame: Any) -> None:
+    def spread(partitions: int | None) -> list[Any]:
+        twice = interleave(frame.union(frame), "pk", partitions=partitions)
+        return twice.withColumn("at", functions.spark_partition_id()).collect()
+
+    for partitions in (3, None):
+        rows = await in_spark(spread, partitions)
+        assert sorted(row.pk for row in rows) == sorted([f"{n:05}" for n in range(2000)] * 2)
+        # Rows of one key are together, and no run of keys is.
+        assert len({(row.pk, row.at) for row in rows}) == 2000
+        assert len({row.at for row in rows}) == (partitions or 4)
+        pairs = pairwise(rows)
+        assert sum(int(after.pk) - int(before.pk) == 1 for before, after in pairs) < 100
+        assert rows[0].asDict().keys() == {"pk", "n", "at"}
+
+
+async def test_a_table_that_goes_away_meanwhile(
+    save: Save, frame: Any, table: TableFactory, raw_client: Any, endpoint_url: str, tmp_path: Path
 ) -> None:
+    """The account tells what was written before, and the job is not tried again."""
     name = await table()
-    write = map_in_arrow(name, endpoint_url=endpoint_url, region_name="us-east-1")
-    total = await in_spark(ledgers, frame.mapInArrow(write, "ledger string"))
-    assert (total.check().processed, total.partitions) == (2000, 2)
-    assert len(await scan(raw_client, name)) == 2000
+    report = str(tmp_path / "report")
+    async with FaultProxy(endpoint_url) as proxy:
+        proxy.script([Fault.none()] * 30, operation="BatchWriteItem")
+        proxy.always(Fault.table_not_found(), operation="BatchWriteItem")
+        more = {"endpointUrl": proxy.endpoint_url, "maxConcurrency": "1"}
+        with pytest.raises(PySparkException, match="ResourceNotFoundException"):
+            await in_spark(save, frame, name, report=report, **more)
+    total, attempts = read_report(report)
+    assert total.failure is not None
+    assert total.processed == len(await scan(raw_client, name)) == 30 * 25
+    assert len(attempts) == 2

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import TYPE_CHECKING, Any
+
+from aiobatch.integrations.spark.counters import counter_at
+from aiobatch.partitions.counting import CounterAddress
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -11,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["interleave", "register", "task_slots"]
 
 _HASH = "__aiobatch_hash"
+
+_log = logging.getLogger(__name__)
 
 
 def task_slots(spark: SparkSession) -> int:
@@ -24,17 +30,25 @@ def task_slots(spark: SparkSession) -> int:
     return max(1, cores // a_task)
 
 
-def register(spark: SparkSession) -> None:
-    """Register the format ``dynamodb`` in this session, with the number of its task slots.
+def register(spark: SparkSession, *, count_tasks: bool = True) -> None:
+    """Register the format ``dynamodb`` in this session, so that its jobs divide their rates.
 
-    ``maxWriteUnits`` and ``maxReadUnits`` are divided by that number, unless the option ``tasks``
-    gives another.
+    ``maxWriteUnits`` and ``maxReadUnits`` are divided by the tasks that are running. For that, this
+    process counts them: it listens on a port at the driver's address, where Spark itself listens
+    for its executors, and each task of a job with a rate holds a connection to it. Where that is
+    not wanted or not possible, the rates are divided by the task slots of the session, as they are
+    now; and by the option ``tasks`` wherever it is given.
+
+    Args:
+        spark: the session.
+        count_tasks: whether to count them.
     """
     from aiobatch.integrations.spark.source import DynamoDBDataSource
 
-    # A class made here travels to the processes of the job by value, and its number with it.
+    # A class made here travels to the processes of the job by value, and its numbers with it.
     class Registered(DynamoDBDataSource):
         slots = task_slots(spark)
+        counter = _counter(spark) if count_tasks else None
 
     if spark.conf.get("spark.speculation", "false") == "true":
         warnings.warn(
@@ -43,6 +57,19 @@ def register(spark: SparkSession) -> None:
             stacklevel=2,
         )
     spark.dataSource.register(Registered)
+
+
+def _counter(spark: SparkSession) -> CounterAddress | None:
+    # An address of IPv6 stands in brackets there.
+    host = (spark.conf.get("spark.driver.host", None) or "").strip("[]")
+    if not host:
+        return None
+    bind = (spark.conf.get("spark.driver.bindAddress", None) or host).strip("[]")
+    try:
+        return counter_at(host, bind)
+    except OSError as error:
+        _log.warning("tasks are not counted, for nothing can listen at %s: %s", bind, error)
+        return None
 
 
 def interleave(df: DataFrame, *keys: str, partitions: int | None = None) -> DataFrame:

@@ -6,6 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
+from uuid import uuid4
+
+from aiobatch.partitions.counting import CounterAddress
+from aiobatch.partitions.settings import JobRate
 
 __all__ = ["ReadOptions", "WriteOptions"]
 
@@ -33,6 +37,7 @@ class WriteOptions:
         endpoint_url, region, profile: ``endpointUrl``, ``region``, ``profile``: as boto3 has them.
         max_concurrency: ``maxConcurrency``: requests under way at once, a task (16).
         tasks: ``tasks``: how many tasks run at once; ``register()`` finds out by itself.
+        counter: who tells the tasks how many of them are running; None where ``tasks`` was given.
         keys: ``keys``: the table's key attributes, "pk" or "pk,sk", where DescribeTable is denied.
         operation: ``operation``: "put" or "delete".
         max_write_units: ``maxWriteUnits``: capacity units a second, of the whole job.
@@ -49,6 +54,7 @@ class WriteOptions:
     profile: str | None = None
     max_concurrency: int = 16
     tasks: int | None = None
+    counter: CounterAddress | None = None
     keys: tuple[str, ...] | None = None
     operation: Literal["put", "delete"] = "put"
     max_write_units: float | None = None
@@ -58,15 +64,20 @@ class WriteOptions:
     report: str | None = None
 
     @classmethod
-    def parse(cls, options: Mapping[str, str], tasks: int | None = None) -> Self:
-        """Read the options. ``tasks`` is what ``register()`` found out.
+    def parse(
+        cls,
+        options: Mapping[str, str],
+        tasks: int | None = None,
+        counter: CounterAddress | None = None,
+    ) -> Self:
+        """Read the options. ``tasks`` and ``counter`` are what ``register()`` knows.
 
         Raises:
             ValueError: an option that is missing, unknown or wrong, with what it takes.
         """
         found = _Options(options, _WRITE, "writing")
         return cls(
-            **found.common(tasks),
+            **found.common(tasks, counter),
             operation=cast(Any, found.choice("operation", "put", "delete")),
             max_write_units=found.units("maxWriteUnits"),
             on_invalid=cast(Any, found.choice("onInvalid", "fail", "skip")),
@@ -75,10 +86,12 @@ class WriteOptions:
             report=found.text("report"),
         )
 
-    @property
-    def share(self) -> float | None:
-        """The write units of one task. Raises ValueError where nobody knows how many there are."""
-        return _share(self.max_write_units, self.tasks, "maxWriteUnits")
+    def rate(self) -> float | JobRate | None:
+        """What a task may write, for the tasks of one job.
+
+        Raises ValueError where nobody knows how many tasks there are.
+        """
+        return _rate(self.max_write_units, self.tasks, self.counter, "maxWriteUnits")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +99,7 @@ class ReadOptions:
     """What ``spark.read.format("dynamodb").option(...)`` was told.
 
     Attributes:
-        table, endpoint_url, region, profile, max_concurrency, tasks, keys: as for writing.
+        table, endpoint_url, region, profile, max_concurrency, tasks, counter, keys: as for writing.
         segments: ``segments``: the partitions of the data frame (8).
         max_read_units: ``maxReadUnits``: capacity units a second, of the whole job.
         consistent_read: ``consistentRead``: strongly consistent, at twice the capacity.
@@ -103,6 +116,7 @@ class ReadOptions:
     profile: str | None = None
     max_concurrency: int = 16
     tasks: int | None = None
+    counter: CounterAddress | None = None
     keys: tuple[str, ...] | None = None
     segments: int = 8
     max_read_units: float | None = None
@@ -112,11 +126,16 @@ class ReadOptions:
     sample: int = 1000
 
     @classmethod
-    def parse(cls, options: Mapping[str, str], tasks: int | None = None) -> Self:
+    def parse(
+        cls,
+        options: Mapping[str, str],
+        tasks: int | None = None,
+        counter: CounterAddress | None = None,
+    ) -> Self:
         """Read the options, as for writing."""
         found = _Options(options, _READ, "reading")
         return cls(
-            **found.common(tasks),
+            **found.common(tasks, counter),
             segments=found.whole("segments") or 8,
             max_read_units=found.units("maxReadUnits"),
             consistent_read=found.choice("consistentRead", "false", "true") == "true",
@@ -125,14 +144,15 @@ class ReadOptions:
             sample=found.whole("sample") or 1000,
         )
 
-    @property
-    def share(self) -> float | None:
-        """The read units of one task."""
+    def rate(self) -> float | JobRate | None:
+        """What a task may read, as for writing."""
         tasks = None if self.tasks is None else min(self.tasks, self.segments)
-        return _share(self.max_read_units, tasks, "maxReadUnits")
+        return _rate(self.max_read_units, tasks, self.counter, "maxReadUnits")
 
 
-def _share(units: float | None, tasks: int | None, name: str) -> float | None:
+def _rate(
+    units: float | None, tasks: int | None, counter: CounterAddress | None, name: str
+) -> float | JobRate | None:
     if units is None:
         return None
     if tasks is None:
@@ -140,7 +160,10 @@ def _share(units: float | None, tasks: int | None, name: str) -> float | None:
             f"{name} is divided by the tasks that run at once, and nobody said how many: register"
             " with aiobatch.integrations.spark.register(spark), or set the option tasks"
         )
-    return units / tasks
+    share = units / tasks
+    if counter is None:
+        return share
+    return JobRate(units=units, share=share, counter=counter, job=uuid4().hex)
 
 
 class _Options:
@@ -154,17 +177,19 @@ class _Options:
                 f"unknown option {min(unknown)!r} for {doing}; there are: {', '.join(known)}"
             )
 
-    def common(self, tasks: int | None) -> dict[str, Any]:
+    def common(self, tasks: int | None, counter: CounterAddress | None) -> dict[str, Any]:
         table = self.text("table")
         if table is None:
             raise ValueError('no table: give its name or ARN with .option("table", ...)')
+        given = self.whole("tasks")
         return {
             "table": table,
             "endpoint_url": self.text("endpointUrl"),
             "region": self.text("region"),
             "profile": self.text("profile"),
             "max_concurrency": self.whole("maxConcurrency") or 16,
-            "tasks": self.whole("tasks") or tasks,
+            "tasks": given or tasks,
+            "counter": counter if given is None else None,
             "keys": self.names("keys"),
         }
 

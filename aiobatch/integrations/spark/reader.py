@@ -38,7 +38,7 @@ class DynamoDBReader(DataSourceReader):  # type: ignore[misc, unused-ignore]
     def __init__(self, options: ReadOptions, schema: StructType) -> None:
         self._options = options
         self._schema = schema
-        self._share = options.share
+        self._rate = options.rate()
 
     def partitions(self) -> Sequence[Part]:
         """The segments of the scan."""
@@ -57,7 +57,7 @@ class DynamoDBReader(DataSourceReader):  # type: ignore[misc, unused-ignore]
             "region_name": options.region,
             "endpoint_url": options.endpoint_url,
             "profile_name": options.profile,
-            "max_read_units": self._share,
+            "max_read_units": self._rate,
         }
         query = partition.query
         if query is None:

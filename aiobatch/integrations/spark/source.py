@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aiobatch.integrations.spark.api import DataSource
 from aiobatch.integrations.spark.options import ReadOptions, WriteOptions
 from aiobatch.integrations.spark.tables import key_names, sample
+from aiobatch.partitions.counting import CounterAddress
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -25,6 +26,8 @@ class DynamoDBDataSource(DataSource):  # type: ignore[misc, unused-ignore]
 
     #: Tasks that run at once, as ``register()`` found out.
     slots: int | None = None
+    #: Who tells tasks how many of them are running, as ``register()`` started it.
+    counter: CounterAddress | None = None
 
     @classmethod
     def name(cls) -> str:
@@ -36,7 +39,7 @@ class DynamoDBDataSource(DataSource):  # type: ignore[misc, unused-ignore]
         from aiobatch.integrations.spark.schema import check_columns
         from aiobatch.integrations.spark.writer import DynamoDBWriter
 
-        options = WriteOptions.parse(self.options, self.slots)
+        options = WriteOptions.parse(self.options, self.slots, self.counter)
         if overwrite:
             raise ValueError(
                 'mode("overwrite") would have to delete the items that are not in the frame, and'
@@ -51,7 +54,7 @@ class DynamoDBDataSource(DataSource):  # type: ignore[misc, unused-ignore]
         """Look at some items, and tell what their attributes have in common."""
         from aiobatch.integrations.spark.inference import infer, to_spark
 
-        options = ReadOptions.parse(self.options, self.slots)
+        options = ReadOptions.parse(self.options, self.slots, self.counter)
         names = key_names(options)
         return to_spark(infer(sample(options)), names)
 
@@ -59,7 +62,7 @@ class DynamoDBDataSource(DataSource):  # type: ignore[misc, unused-ignore]
         """Read the columns of this schema."""
         from aiobatch.integrations.spark.reader import DynamoDBReader, FilteringReader
 
-        options = ReadOptions.parse(self.options, self.slots)
+        options = ReadOptions.parse(self.options, self.slots, self.counter)
         if options.push_key_filters:
             return FilteringReader(options, schema, key_names(options))
         return DynamoDBReader(options, schema)

@@ -40,7 +40,7 @@ class DynamoDBWriter(DataSourceArrowWriter):  # type: ignore[misc, unused-ignore
     def __init__(self, options: WriteOptions, key_names: tuple[str, ...]) -> None:
         self._options = options
         self._key_names = key_names
-        self._share = options.share
+        self._rate = options.rate()
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
         """Write one partition. It raises only where another attempt may end better.
@@ -73,7 +73,7 @@ class DynamoDBWriter(DataSourceArrowWriter):  # type: ignore[misc, unused-ignore
             profile_name=options.profile,
             key_names=self._key_names,
             max_concurrency=options.max_concurrency,
-            max_write_units=self._share,
+            max_write_units=self._rate,
             on_end=report,
         )
         if ledger.may_succeed:
