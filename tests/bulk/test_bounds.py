@@ -19,6 +19,7 @@ from aiobatch.bulk import (
     DeadLetterError,
     LoadFailed,
     LoadReport,
+    SourceError,
     load,
 )
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
@@ -205,7 +206,7 @@ def test_dead_letters_that_can_no_longer_be_cut(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("os.truncate", refuses)
-    with pytest.raises(DeadLetterError, match="cannot be written: Permission denied"):
+    with pytest.raises(DeadLetterError, match="this user may not write there"):
         letters.resume({0: (2, 2)})
 
 
@@ -219,6 +220,15 @@ async def test_standard_input_is_loaded(
     assert table(wire) == {"a": {"pk": "a", "n": 1}}
     assert (report.checkpoint, report.bytes_total) == (None, None)
     assert names(tmp_path) == {"stdin.rejected.csv", "stdin.rejected.csv.reasons.jsonl"}
+
+
+async def test_standard_input_that_is_closed(
+    db: DynamoDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SourceError, match="standard input is closed"):
+        await load(db, "-", "things", format="csv")
 
 
 async def test_a_url_has_no_place_beside_it(
