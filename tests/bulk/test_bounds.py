@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ from aiobatch.bulk import (
     LoadFailed,
     LoadReport,
     SourceError,
+    copy,
+    export,
+    fetch,
     load,
 )
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
 from aiobatch.bulk.dead_letters import DeadLetters
+from aiobatch.bulk.durable import FileLock
 from aiobatch.bulk.run import LoadRun
 from aiobatch.bulk.segments import Progress, Scanned, Selection, read_segments
 from aiobatch.bulk.writer import RowWriter
@@ -324,3 +329,37 @@ def test_the_values_of_a_selection_are_not_shown() -> None:
     assert told[0] == told[2] != told[1]
     assert told[3] is None
     assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize("work", ["load", "export", "copy", "get"])
+async def test_what_is_cancelled_while_it_opens_gives_its_lock_back(
+    work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = FakeWire({"things": ("pk",), "others": ("pk",)})
+    file, kept = csv(tmp_path / "a.csv", range(5)), tmp_path / "c"
+    loop, acquired = asyncio.get_running_loop(), FileLock.acquire
+
+    def acquire(lock: FileLock) -> bool:
+        # In the thread: the task learns of it while it waits for this.
+        loop.call_soon_threadsafe(task.cancel)
+        return acquired(lock)
+
+    async with DynamoDB(wire=wire) as db:
+        works: dict[str, Coroutine[Any, Any, object]] = {
+            "load": load(db, file, "things", checkpoint=kept),
+            "export": export(db, "things", tmp_path / "out.json", checkpoint=kept),
+            "copy": copy(db, "things", "others", checkpoint=kept),
+            "get": fetch(db, file, "things", tmp_path / "out.json", checkpoint=kept),
+        }
+        for name, each in works.items():
+            if name != work:
+                each.close()
+        task = asyncio.create_task(works[work])
+        with monkeypatch.context() as patch:
+            patch.setattr(FileLock, "acquire", acquire)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    assert {request.operation for request in wire.requests} == {"DescribeTable"}
+    lock = FileLock(tmp_path / "c.lock")
+    assert await asyncio.to_thread(lock.acquire)
+    await asyncio.to_thread(lock.release)
