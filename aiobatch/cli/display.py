@@ -114,7 +114,8 @@ class Display:
     def say(self, text: str, style: str = "") -> None:
         """Print a line for people."""
         if self.console.is_terminal:
-            self.console.print(Text(text, style=style), overflow="fold")
+            # With a colour in any case: Ctrl-C may make a terminal drop half of the display.
+            self.console.print(Text(text, style=style or "default"), overflow="fold")
         else:
             # One line is one message, however long, for whatever reads a log.
             self.console.file.write(text + "\n")

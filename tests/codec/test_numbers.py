@@ -76,6 +76,7 @@ def test_one_number_has_one_text_however_it_is_written(number: Decimal, zeros: i
         (1e16, "10000000000000000"),
         (1e23, "100000000000000000000000"),
         (10**37, "1" + "0" * 37),
+        (Decimal("1E+37"), "1" + "0" * 37),
         (10**38, "1E+38"),
         (-(10**38), "-1E+38"),
         (1e40, "1E+40"),

@@ -266,3 +266,27 @@ class BackoffMachine(RuleBasedStateMachine):
 
 
 TestBackoffMachine = BackoffMachine.TestCase
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_cancelled_in_the_turn_of_its_waking_harms_nobody(turns: int) -> None:
+    loop = asyncio.get_running_loop()
+    backoff = Backoff()
+    cancelled, other = [asyncio.create_task(backoff.sleep(1.0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    due = backoff._queue.next_due()
+    assert due is not None
+
+    def cancel(turns: int) -> None:
+        # Its future is cancelled, and it has not run since, when the backoff comes to wake it.
+        if turns:
+            loop.call_soon(cancel, turns - 1)
+        else:
+            cancelled.cancel()
+
+    loop.call_at(due, cancel, turns)
+    await asyncio.wait([cancelled, other])
+    assert cancelled.done()
+    assert other.exception() is None
+    await backoff.aclose()
