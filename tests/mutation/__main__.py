@@ -94,6 +94,9 @@ def left(outcomes: dict[str, str]) -> list[str]:
 def run(module: str, *, fresh: bool, again: bool) -> int:
     """Mutate one module; print what survived, and return how many did."""
     place = prepare(module, fresh=fresh)
+    if again:
+        # Which tests run which function: a test that was written anew runs others than before.
+        (place / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     mutmut(place, "run", "--max-children", "1")
     if again and (names := left(outcomes_in(place))):
         mutmut(place, "run", "--max-children", "1", *names)
