@@ -31,8 +31,6 @@ from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchGet, BatchWrite, Capacity, GetPart, WritePart
 from aiobatch.errors import (
     AccessDenied,
-    BatchError,
-    BatchTimeout,
     ClientClosed,
     ConditionFailed,
     InvalidItem,
@@ -59,6 +57,7 @@ from aiobatch.responses import (
     WriteResponse,
 )
 from aiobatch.retry import Retry
+from aiobatch.scopes import BatchScope, Calls, CallScope, batch_error
 from aiobatch.sharing import EngineSettings, Lease
 from aiobatch.single import (
     Expressions,
@@ -93,10 +92,6 @@ _UNSUPPORTED_IN_BATCHES = (
     "BatchWriteItem takes no conditions: use save(..., fail_if_exists=True) or"
     " save(..., condition_expression=...) for each item, or a transaction for several at once"
 )
-
-
-class _Ended(Exception):
-    """A call was ended from outside: its time is over, or the client was closed."""
 
 
 class DynamoDB:
@@ -219,7 +214,7 @@ class DynamoDB:
             table: KeySchema.from_names(names) for table, names in (key_names or {}).items()
         }
         self._lease: Lease | None = None
-        self._calls: dict[asyncio.Timeout, asyncio.Future[None]] = {}
+        self._calls: Calls = {}
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -422,7 +417,7 @@ class DynamoDB:
             return _with_capacity(answer, meter, capacity)
 
         if not account.keys:
-            async with self._under_way(None):
+            async with self._answering():
                 return view()  # type: ignore[return-value]
         async with self._accounting(
             "batch_get_item", repr(table_name), account.told, view, timeout
@@ -455,8 +450,9 @@ class DynamoDB:
             account.ledger, account.items = call.ledger, requests.items
             await engine.run(call)
             _raise_if_due("batch_get_item", repr(table_name), call, account.told, view)
-            if refused := account.by_position(requests.refusals[0]):
-                raise mismatch(model, refused, view(), table_name=table_name)
+            refused = account.by_position(requests.refusals[0])
+        if refused:
+            raise mismatch(model, refused, view(), table_name=table_name)
         return view()  # type: ignore[return-value]
 
     async def batch_write_item(
@@ -519,7 +515,7 @@ class DynamoDB:
             return _with_capacity(account.view(metrics=meter.as_answer(_now())), meter, capacity)
 
         if not account.items:
-            async with self._under_way(None):
+            async with self._answering():
                 return view()  # type: ignore[return-value]
         async with self._accounting(
             "batch_write_item", repr(table_name), account.told, view, timeout
@@ -723,7 +719,8 @@ class DynamoDB:
             consistent_read: as for :meth:`batch_get_item`.
             on_missing: called with each key that has no item; only the count is kept otherwise.
             on_invalid: what a key does that DynamoDB would refuse: ``"raise"`` ends the iteration
-                with ``InvalidItem`` after the items of the keys before it; ``"collect"`` leaves it
+                with ``InvalidItem`` after the items of the keys before it, and the keys behind it
+                that were read ahead are among ``report.unprocessed_keys``; ``"collect"`` leaves it
                 in ``report.invalid_keys``.
             max_pending: keys and items held at once, besides the one that was taken last. None:
                 two full requests for each that may be under way.
@@ -843,8 +840,9 @@ class DynamoDB:
             on_progress: called with the live report, at most ten times a second and once at the
                 end, however it ends: so the account of a load that was cancelled is there, too.
             on_invalid: what an item does that DynamoDB would refuse: ``"raise"`` ends the load
-                with ``InvalidItem``, once all items before it have been written; ``"collect"``
-                leaves it in ``report.invalid_items`` and goes on.
+                with ``InvalidItem``, once all items before it have been written, and the items
+                behind it that were read ahead are left, in its ``response``; ``"collect"`` leaves
+                it in ``report.invalid_items`` and goes on.
             max_pending: as for :meth:`batch_writer`.
             max_wait: as for :meth:`batch_writer`.
             retry: as for :meth:`batch_writer`.
@@ -1937,9 +1935,8 @@ class DynamoDB:
                 page = await self._single(engine, operation, table_name, body, retry, read or _page)
             yield page
             if left is not None:
+                # Whoever has enough asks for no further page.
                 left -= len(page["Items"])
-                if left <= 0:
-                    return
             start = page.get("LastEvaluatedKey")
             if not start:
                 return
@@ -1984,72 +1981,40 @@ class DynamoDB:
 
     # ------------------------------------------------------------------ inside
 
-    @asynccontextmanager
-    async def _under_way(self, timeout: float | None) -> AsyncIterator[None]:
-        """A call: ended by ``aclose()`` and by its timeout, both as ``_Ended``."""
+    def _check_open(self) -> None:
         if self._closed:
             raise ClientClosed("the client is closed: make a new DynamoDB()")
-        if timeout is not None and timeout < 0:
-            raise ValueError("timeout must be seconds, 0 or more, or None")
         self._join_loop()
-        scope = asyncio.timeout(timeout)
-        ended = asyncio.get_running_loop().create_future()
-        try:
-            async with scope:
-                self._calls[scope] = ended
-                yield
-        except TimeoutError:
-            if scope.expired():
-                raise _Ended from None
-            raise
-        finally:
-            self._calls.pop(scope, None)
-            ended.set_result(None)
 
-    @asynccontextmanager
-    async def _accounting(
+    def _answering(self) -> CallScope:
+        """A single-item call."""
+        self._check_open()
+        return CallScope(self._calls)
+
+    def _accounting(
         self,
         operation: str,
         where: str,
         told: Callable[[], str],
         view: Callable[[], dict[str, Any]],
         timeout: float | None,
-    ) -> AsyncIterator[None]:
-        """A batch call: however it ends before its time, the error carries the account."""
-        try:
-            async with self._under_way(timeout):
-                yield
-        except _Ended:
-            if self._closed:
-                raise ClientClosed(
-                    f"{operation} on {where}: the client was closed, {told()}."
-                    " The account is in error.response",
-                    view(),
-                ) from None
-            raise BatchTimeout(
-                f"{operation} on {where}: the timeout of {timeout:g} s passed, {told()}."
-                " The account is in error.response",
-                view(),
-            ) from None
-        except (ServiceError, WireError) as error:
-            raise _batch_error(operation, where, told, view, error) from error
-
-    @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
-        """A single-item call."""
-        try:
-            async with self._under_way(None):
-                yield
-        except _Ended:
-            raise ClientClosed("the client was closed during the call") from None
+    ) -> BatchScope:
+        """A batch call."""
+        self._check_open()
+        if timeout is not None and timeout < 0:
+            raise ValueError("timeout must be seconds, 0 or more, or None")
+        return BatchScope(
+            self._calls,
+            timeout,
+            operation=operation,
+            where=where,
+            told=told,
+            view=view,
+            is_closed=lambda: self._closed,
+        )
 
     def _access(self) -> Access:
         """This client, for a loader or a stream."""
-
-        def check() -> None:
-            if self._closed:
-                raise ClientClosed("the client is closed: make a new DynamoDB()")
-            self._join_loop()
 
         def known_schema(engine: Dispatcher | None, table_name: str) -> KeySchema | None:
             if engine is None:
@@ -2061,7 +2026,7 @@ class DynamoDB:
             numbers=self._numbers,
             serialize=self._serialize,
             hooks=self._hooks,
-            check=check,
+            check=self._check_open,
             under_way=self._answering,
             engine=self._engine,
             known_schema=known_schema,
@@ -2424,19 +2389,4 @@ def _raise_if_due(
     view: Callable[[], dict[str, Any]],
 ) -> None:
     if call.must_raise:
-        raise _batch_error(operation, where, told, view, call.cause) from call.cause
-
-
-def _batch_error(
-    operation: str,
-    where: str,
-    told: Callable[[], str],
-    view: Callable[[], dict[str, Any]],
-    cause: Exception | None,
-) -> BatchError:
-    # Only our own errors are known to quote no item.
-    text = str(cause) if isinstance(cause, ServiceError | WireError) else type(cause).__name__
-    return BatchError(
-        f"{operation} on {where}: {told()}. Cause: {text}. The account is in error.response",
-        view(),
-    )
+        raise batch_error(operation, where, told, view, call.cause) from call.cause

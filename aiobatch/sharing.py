@@ -84,8 +84,8 @@ class _Shared:
         finally:
             dispatcher, self._dispatcher = self._dispatcher, None
             _forget(self)
-            if dispatcher is not None:
-                await dispatcher.aclose()
+            assert dispatcher is not None
+            await dispatcher.aclose()
             if self._opened is not None:
                 await self._opened.aclose()
 
@@ -132,8 +132,8 @@ class Lease:
 
     async def release(self) -> None:
         """Give the lease back; the last one closes the engine."""
-        if self._finalizer.detach() is not None:
-            await _drop(self._shared)
+        self._finalizer.detach()
+        await _drop(self._shared)
 
     def abandon(self) -> None:
         """The loop has been closed, and the engine with it: there is nothing to give back."""

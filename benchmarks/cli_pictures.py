@@ -49,6 +49,11 @@ def picture(width: int) -> str:
     watch.at, watch.requests, watch.units, watch.under_way = 71.6, 40_003, 1_000_000.0, 0
     display.update(items=999_998, share=1.0)
     display.say(f"999,998 rows written, 2 rejected ({display.costs_in_words()})")
+    for line, reason in (
+        (51_204, "height: is not a number"),
+        (760_011, "has 9 cells, and the line of names 11"),
+    ):
+        display.say(f"places.csv, line {line}: {reason}", "yellow")
     display.say(
         "rejected rows: places.rejected.csv, the reasons: places.rejected.csv.reasons.jsonl",
         "yellow",

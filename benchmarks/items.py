@@ -152,7 +152,8 @@ def to_attribute(value: Any) -> dict[str, Any]:
         case str():
             return {"S": value}
         case int() | float():
-            return {"N": repr(value)}
+            # DynamoDB drops the zeros at the end.
+            return {"N": repr(value).removesuffix(".0")}
         case list():
             return {"L": [to_attribute(inner) for inner in value]}
         case dict():

@@ -18,6 +18,8 @@ TURNS_TO_END = 3
 def no_blocking_calls() -> Iterator[None]:
     """Makes a blocking call of the package, or of what it calls, an error while a loop runs."""
     guard = BlockBuster(scanned_modules=["aiobatch"])
+    # Under coverage, where another thread is begun: what was counted is locked for a moment.
+    guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", {"lock_data"})
     for name, function in guard.functions.items():
         if name.startswith(("os.", "io.", "builtins.")):
             # create_client() reads service models, configuration and CA bundles, once a process.

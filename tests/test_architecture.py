@@ -14,8 +14,8 @@ GROUND = frozenset({"retry", "responses", "limits", "errors", "operations", "eve
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "__init__": GROUND | {"client", "loader", "streams"},
     "client": GROUND
-    | {"access", "account", "intake", "loader", "models", "sharing", "single", "streams"}
-    | {"tables", "transactions", "updates"}
+    | {"access", "account", "intake", "loader", "models", "scopes", "sharing", "single"}
+    | {"streams", "tables", "transactions", "updates"}
     | {"engine", "wire", "codec"},
     # Other ways in. They see a client as what `access` says of it.
     "loader": GROUND | {"access", "copies", "intake", "models", "engine", "codec"},
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # What the client hands to and takes from the engine; none of them knows the client.
     "account": GROUND | {"engine", "codec"},
     "intake": GROUND | {"engine", "codec"},
+    "scopes": GROUND,
     "single": GROUND | {"codec"},
     "models": GROUND,
     "updates": GROUND,

@@ -13,6 +13,7 @@ from aiobatch import events as module
 from aiobatch.events import (
     CallFinished,
     CallStarted,
+    CapacityConsumed,
     Event,
     LeftoversRequeued,
     RateChanged,
@@ -204,6 +205,15 @@ async def test_a_description_is_a_call_of_its_own(wire: FakeWire, watch: Watch) 
     assert answer["Metrics"]["requests"] == 2
 
 
+async def test_a_throttled_description_tells_of_no_pace(wire: FakeWire, watch: Watch) -> None:
+    """It takes none of the table's capacity."""
+    wire.script([Fault.throttle()], operation="DescribeTable")
+    async with DynamoDB(wire=wire, hooks=[watch]) as db:
+        await db.batch_write_item(items(1), "users")
+    assert [event.operation for event in watch.of(RequestThrottled)] == ["DescribeTable"]
+    assert watch.of(RateChanged) == []
+
+
 async def test_several_tables(wire: FakeWire, watch: Watch) -> None:
     async with client(wire, watch) as db:
         await db.batch_write({"users": [Put({"pk": SECRET})], "orders": [Delete({"pk": SECRET})]})
@@ -341,3 +351,17 @@ def test_events_are_frozen_and_hold_no_payload() -> None:
     event = CallStarted(call=1, operation="GetItem", tables=(), entries=1)
     with pytest.raises(FrozenInstanceError):
         event.entries = 2  # type: ignore[misc]
+
+
+async def test_what_answers_tell_of_capacity_is_told(wire: FakeWire, watch: Watch) -> None:
+    async with client(wire, watch) as db:
+        await db.batch_write_item(items(30), "users", return_consumed_capacity="TOTAL")
+        written = [(event.tables, event.units) for event in watch.of(CapacityConsumed)]
+        assert sorted(written) == [(("users",), 5.0), (("users",), 25.0)]
+        watch.clear()
+        await db.get({"pk": "a"}, "users", return_consumed_capacity="TOTAL")
+        [told] = watch.of(CapacityConsumed)
+        assert (told.operation, told.units) == ("GetItem", 0.5)
+        watch.clear()
+        await db.batch_write_item(items(30), "users")
+        assert watch.of(CapacityConsumed) == []

@@ -214,3 +214,47 @@ def test_many_refusals_are_not_all_told() -> None:
     assert len(str(error)) < 500
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), list(again.errors)) == (str(error), list(error.errors))
+
+
+class Plain:
+    """Neither fields nor a validator: it takes the item as it is."""
+
+    def __init__(self, item: dict[str, Any]) -> None:
+        self.item = item
+
+
+@attrs.define
+class Counting:
+    pk: str
+    _age: int = 0
+    loads: int = attrs.field(default=1, init=False)
+
+
+@dataclass
+class Pairs:
+    pk: str
+    pair: tuple[Dataclass, Dataclass]
+
+
+def test_a_plain_class_is_called_with_the_item() -> None:
+    made = converter(Plain)
+    assert made is not None
+    assert made(ITEM).item is ITEM
+
+
+def test_what_is_no_argument_is_left_out() -> None:
+    made = converter(Counting)
+    assert made is not None
+    # As it would be read after a Counting was written with all of its attributes.
+    counting = made({"pk": "a", "_age": 7, "loads": 12})
+    assert counting == Counting(pk="a", age=7)
+    assert counting.loads == 1
+
+
+def test_a_tuple_of_another_length_stays_what_was_read() -> None:
+    made = converter(Pairs)
+    assert made is not None
+    one = {"pk": "b"}
+    assert made({"pk": "a", "pair": [one, one]}).pair == (Dataclass("b"), Dataclass("b"))
+    left: Any = made({"pk": "a", "pair": [one]}).pair
+    assert left == [one]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,10 +87,6 @@ class Checkpoint:
             return cls(**{**read, "mark": mark, "dead_letters": lengths})
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ValueError("is not a checkpoint") from None
-
-    def begun(self) -> Checkpoint:
-        """The same load, at its beginning."""
-        return replace(self, mark=Mark(), done=0, written=0, rejected=0, dead_letters={})
 
 
 class CheckpointFile:

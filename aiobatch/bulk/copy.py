@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from orjson import dumps
 
 from aiobatch import intake
-from aiobatch.bulk.dead_letters import DeadLetters, Rejection, letters_of_table
+from aiobatch.bulk.dead_letters import MOST_REASONS, DeadLetters, Rejection, letters_of_table
 from aiobatch.bulk.errors import CopyFailed
 from aiobatch.bulk.place import ScanCheckpoint, ScanState
 from aiobatch.bulk.scan_report import ScanReport
@@ -51,6 +51,7 @@ class CopyReport(ScanReport):
         segments_done: how many of them are over.
         checkpoint: the checkpoint's file, or None.
         dead_letters: the dead-letter file, in a list, if there are any.
+        reasons: place in that file and reason of the first items that this run rejected.
         finished: whether everything is written.
         elapsed: seconds that this run took.
     """
@@ -58,6 +59,7 @@ class CopyReport(ScanReport):
     source: str
     target: str
     dead_letters: list[Path] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     verb: ClassVar[str] = "copied"
 
 
@@ -278,6 +280,8 @@ class _Run:
             rejection = Rejection(state.rejected, state.rejected, path, reason)
             self._letters.append((raw, rejection))
             self._held += len(raw)
+            if len(report.reasons) < MOST_REASONS:
+                report.reasons.append(rejection.told(str(self._dead_letters.places[0])))
         state.items += page.count - len(refused)
         segment = state.segments[page.segment]
         segment.key, segment.done = page.key, page.key is None

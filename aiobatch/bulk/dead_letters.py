@@ -23,9 +23,11 @@ from aiobatch.bulk.errors import DeadLetterError
 from aiobatch.bulk.formats import FormatName, suffix_of
 from aiobatch.bulk.sources import Source
 
-__all__ = ["DeadLetters", "Rejection", "default_dead_letters", "letters_of_table"]
+__all__ = ["MOST_REASONS", "DeadLetters", "Rejection", "default_dead_letters", "letters_of_table"]
 
 _REASONS: Final = ".reasons.jsonl"
+#: Of reasons that are told to people: the first ones tell what is wrong with a file.
+MOST_REASONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Rejection:
     line: int | None
     path: str
     reason: str
+
+    def told(self, file: str) -> str:
+        """The same in words, for a row of this file."""
+        at = f"line {self.line}" if self.line is not None else f"row {self.row}"
+        return f"{file}, {at}: {f'{self.path}: ' if self.path else ''}{self.reason}"
 
 
 def format_in_dead_letters(format: FormatName) -> FormatName:

@@ -41,7 +41,7 @@ def why_not_written(error: OSError) -> str:
 
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable, where the system can."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover: no Windows here
         return
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -95,7 +95,7 @@ def _is_still(handle: int, path: Path) -> bool:
         return False
 
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover: no Windows here
     import msvcrt
 
     def _lock(handle: int) -> bool:

@@ -137,6 +137,8 @@ async def export(
         raise ValueError("types= is not for DynamoDB JSON, which has the types itself")
     if columns is not None and wanted not in ("csv", "parquet"):
         raise ValueError("columns= is for CSV and Parquet")
+    if columns is not None and (strange := checked.keys() - set(columns)):
+        raise ValueError(f"types= has attributes that are no columns: {sorted(strange)}")
     if total_segments is not None and total_segments < 1:
         raise ValueError("total_segments must be 1 or more")
     selection = Selection(
@@ -286,6 +288,8 @@ class _Run:
 
     def _finish(self) -> None:
         self._save()
+        # That checkpoint holds, whatever goes wrong from here on: the part is closed.
+        self._broken = True
         self._file.finish()
 
     async def close(self) -> None:

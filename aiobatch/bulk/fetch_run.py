@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobatch.access import Access
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
+from aiobatch.bulk.dead_letters import MOST_REASONS
 from aiobatch.bulk.errors import BulkError
 from aiobatch.bulk.formats import Row
 from aiobatch.bulk.formats.typed import typed_of
@@ -37,8 +38,6 @@ __all__ = ["FetchRun", "Reading"]
 # Ten requests a block: enough to keep the usual concurrency busy.
 _BLOCKS: Final = 4
 _KEYS: Final = 1000
-# Reasons are for people: the first ones tell what is wrong with a file.
-_TOLD: Final = 20
 
 
 @dataclass(slots=True)
@@ -273,7 +272,7 @@ class FetchRun:
             missing=state.missing + block.missing,
             rejected=state.rejected + len(block.rejected),
         )
-        self._report.reasons += block.rejected[: _TOLD - len(self._report.reasons)]
+        self._report.reasons += block.rejected[: MOST_REASONS - len(self._report.reasons)]
         self._count()
         if self._clock() - self._saved_at >= self._every:
             self._save()

@@ -32,6 +32,7 @@ class LoadReport:
             on this machine.
         checkpoint: the checkpoint's file, or None.
         dead_letters: the dead-letter files that were written.
+        reasons: file, line and reason of the first rows that this run rejected.
         finished: whether everything has ended.
         elapsed: seconds that this run took.
     """
@@ -47,6 +48,7 @@ class LoadReport:
     bytes_total: int | None = None
     checkpoint: Path | None = None
     dead_letters: list[Path] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     finished: bool = False
     elapsed: float = 0.0
     read_metrics: Callable[[], Metrics] | None = field(default=None, repr=False)

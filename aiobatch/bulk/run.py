@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from aiobatch.access import Access
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
-from aiobatch.bulk.dead_letters import DeadLetters, Rejection
-from aiobatch.bulk.errors import BulkError, LoadFailed
+from aiobatch.bulk.dead_letters import MOST_REASONS, DeadLetters, Rejection
+from aiobatch.bulk.errors import BulkError, FormatError, LoadFailed, SourceError
 from aiobatch.bulk.formats import Position, Row
 from aiobatch.bulk.low_water import LowWater
 from aiobatch.bulk.report import LoadReport
@@ -22,7 +22,7 @@ from aiobatch.bulk.threads import Worker
 from aiobatch.bulk.writer import RowWriter
 from aiobatch.engine import ledger
 from aiobatch.engine.ledger import State
-from aiobatch.errors import BatchError, ClientClosed, InvalidItem, ServiceError, WireError
+from aiobatch.errors import BatchError, ClientClosed, ServiceError, WireError
 from aiobatch.streams.stream import Settings
 
 __all__ = ["LoadRun"]
@@ -106,7 +106,12 @@ class LoadRun:
         self._letters: list[_Open] = []
         self._slices: Slices | None = None
         self._writer = RowWriter(
-            access, table_name, settings, operation=operation, on_ended=self._ended
+            access,
+            table_name,
+            settings,
+            operation=operation,
+            on_ended=self._ended,
+            on_refused=self._reject,
         )
 
     async def run(self) -> None:
@@ -160,8 +165,8 @@ class LoadRun:
         self._slices = Slices(self._files, self._types, state.mark, self._fingerprints)
 
     def _close(self, finished: bool) -> None:
-        if self._slices is not None:
-            self._slices.close()
+        assert self._slices is not None
+        self._slices.close()
         if self._checkpoint is not None:
             self._checkpoint.close(remove=finished)
 
@@ -195,7 +200,10 @@ class LoadRun:
                     stopped = error
                 except (BatchError, BulkError, ClientClosed) as error:
                     stopped = error
-                if stopped is not None and not isinstance(stopped, BulkError):
+                # Python 3.11 counts the way out of the block under another line.
+                if stopped is not None and not isinstance(  # pragma: no branch
+                    stopped, BulkError
+                ):
                     raise _Stopped
         except _Stopped:
             pass
@@ -209,11 +217,14 @@ class LoadRun:
         except asyncio.CancelledError as error:
             stopped = error  # once it was written
         stopped = stopped or self._refused
+        if self._left and isinstance(stopped, SourceError | FormatError):
+            # Rows before that place have not ended; it is met again once they have.
+            stopped = None
         if stopped is not None or self._left:
             raise self._error(stopped) from self._cause(stopped)
 
     async def _feed(self) -> BaseException | None:
-        """Hand over row by row; a file that cannot be read any further is given back."""
+        """Hand over all rows; a file that cannot be read any further is given back."""
         assert self._slices is not None
         reader, slices = self._reader, self._slices
         self._most_open = _OPEN_FOR_EACH_PLACE * self._writer.places
@@ -231,12 +242,12 @@ class LoadRun:
                 ahead = reader.submit(slices.next)
                 # Rows that are rejected never wait, and the thread may be ahead of the loop.
                 await asyncio.sleep(0)
-                for file, row in rows:
+                while rows:
                     while self._is_full and not self._left and self._refused is None:
                         await self._wait()
                     if self._left or self._refused is not None:
                         return self._refused
-                    await self._take(file, row)
+                    rows = rows[await self._take(rows) :]
                     if self._is_due():
                         await self._checkpoint_now()
                     if self._has_too_many():
@@ -265,18 +276,26 @@ class LoadRun:
                     await self._news.wait()
         return True
 
-    async def _take(self, file: int, row: Row) -> None:
-        opened = _Open(file, row.number, row.line, row.end, row.raw)
-        number = self._water.begin(opened)
-        self._held += len(row.raw)
-        self._report.rows += 1
-        if row.item is None:
-            self._reject(number, row.path, row.reason)
-            return
-        try:
-            await self._writer.take(number, row.item)
-        except InvalidItem as error:
-            self._reject(number, error.path, error.reason)
+    async def _take(self, rows: Sequence[tuple[int, Row]]) -> int:
+        """Hand over the first of these rows, as many as there is room for. How many they were."""
+        numbers: list[int] = []
+        items: list[Mapping[str, Any]] = []
+        count = 0
+        for file, row in rows[: self._writer.readable]:
+            number = self._water.begin(_Open(file, row.number, row.line, row.end, row.raw))
+            self._held += len(row.raw)
+            count += 1
+            if row.item is not None:
+                numbers.append(number)
+                items.append(row.item)
+            else:
+                self._reject(number, row.path, row.reason)
+            if self._is_full or self._has_too_many():
+                break
+        self._report.rows += count
+        if items:
+            await self._writer.take(numbers, items)
+        return count
 
     @property
     def _is_full(self) -> bool:
@@ -326,6 +345,10 @@ class LoadRun:
         rejected = [row for row in passed if row.rejected is not None]
         self._rejected_ahead -= len(rejected)
         self._letters += rejected
+        reasons = self._report.reasons
+        for row in rejected[: MOST_REASONS - len(reasons)]:
+            assert row.rejected is not None
+            reasons.append(row.rejected.told(self._files[row.file].name))
         last, state = passed[-1], self._state
         self._state = replace(
             state,

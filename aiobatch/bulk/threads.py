@@ -67,7 +67,6 @@ class Worker:
                 if give_up is not None:
                     give_up()
         if cancelled is not None:
-            if not job.cancelled():
-                job.exception()  # so that it counts as looked at
+            job.exception()  # so that it counts as looked at
             raise cancelled
         return job.result()

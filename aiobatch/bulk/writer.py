@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
+from aiobatch import codec
 from aiobatch.access import Access
 from aiobatch.engine.ledger import Rejection, State
-from aiobatch.streams.stream import Entry, Settings, Version
+from aiobatch.streams.stream import Entry, Settings
 from aiobatch.streams.writer import BatchWriter, Operation
 
-__all__ = ["OnEnded", "RowWriter"]
+__all__ = ["OnEnded", "OnRefused", "RowWriter"]
 
-#: Called with the numbers of rows that ended together, how, and why if DynamoDB refused them: the
-#: last one, whose key the others share.
+#: Called with the numbers of rows that ended together, how, and why if DynamoDB refused them: then
+#: they are of one key, and it refused the last one.
 OnEnded = Callable[[list[int], State, Rejection | None], None]
+#: Called with the number of a row that DynamoDB would refuse, the attribute at fault and why. What
+#: it raises ends the taking.
+OnRefused = Callable[[int, str, str], None]
 
 
 class RowWriter(BatchWriter):
@@ -29,7 +32,11 @@ class RowWriter(BatchWriter):
         settings: see :class:`Settings`.
         operation: what is done with each row. A delete takes the key out of a whole item.
         on_ended: see ``OnEnded``.
+        on_refused: see ``OnRefused``.
     """
+
+    # What was read stays in its file: it need not be held for an account.
+    _keeps_values: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -39,17 +46,24 @@ class RowWriter(BatchWriter):
         *,
         operation: Operation,
         on_ended: OnEnded,
+        on_refused: OnRefused,
     ) -> None:
         super().__init__(access, table_name, settings, name="load")
-        self._operation: Operation = operation
+        self._deletes = operation == "delete"
         self._on_ended = on_ended
-        # The rows in hand, by key.
-        self._rows: dict[bytes, deque[int]] = {}
+        self._on_refused = on_refused
+        # The rows in hand of each key that has several.
+        self._rows: dict[bytes, list[int]] = {}
 
     @property
     def places(self) -> int:
         """How many rows may be in hand at once."""
         return len(self._at)
+
+    @property
+    def readable(self) -> int:
+        """How many rows are to be handed over together: as many as there is room for."""
+        return self._readable()
 
     @property
     def cause(self) -> BaseException | None:
@@ -61,48 +75,51 @@ class RowWriter(BatchWriter):
         """Learn the key names, unless they are known. Raises KeyNamesUnknown, ServiceError."""
         await self._learn("put", None)
 
-    async def take(self, number: int, item: Mapping[str, Any]) -> None:
-        """Take a row; wait while too many are in hand.
+    async def take(self, numbers: Sequence[int], items: list[Mapping[str, Any]]) -> None:
+        """Take rows; wait while too many are in hand. Those that are refused are not taken.
 
         Raises:
-            InvalidItem: DynamoDB would refuse it. It was not taken.
             BatchError, ClientClosed: the writer has come to its end.
         """
-        if self._slice_is_over:
-            await self._breathe()
-        value: Mapping[str, Any] = item
-        if self._operation == "delete":
+        if self._deletes:
             assert self._schema is not None
-            value = {name: item[name] for name in self._schema.names if name in item}
-        identity, version = self._version(self._operation, value, number)
-        # What was read stays in its file: it need not be held for an account.
-        version = version._replace(value=None)
-        if not self._take_at_once(identity, version):
-            await self._take_in(identity, version)
+            names = self._schema.names
+            items = [{name: item[name] for name in names if name in item} for item in items]
+        await self._take_slice(numbers, items)
 
-    def _place(self, identity: bytes, version: Version, size: int) -> None:
-        self._rows[identity] = deque([version.position])
-        super()._place(identity, version, size)
+    def _refuse(self, position: int, value: Any, refusal: codec.Refusal) -> None:
+        self._on_refused(position, refusal.path, refusal.reason)
 
-    def _fold(self, identity: bytes, version: Version) -> bool:
-        folded = super()._fold(identity, version)
-        if folded:
-            self._rows[identity].append(version.position)
-        return folded
+    def _leave_unsent(
+        self, values: Sequence[Any], identities: Sequence[bytes], error: BaseException
+    ) -> None:
+        # They were not accepted: whoever reads the file knows where it stands.
+        pass
 
-    def _settle(self, places: Iterable[int]) -> None:
-        # Each row must be told of, so none is let go of together with others.
-        super(BatchWriter, self)._settle(places)
+    def _fold(self, entry: Entry) -> bool:
+        in_hand = self._in_hand.get(entry.identity)
+        if in_hand is not None:
+            self._rows.setdefault(entry.identity, [in_hand.position]).append(entry.position)
+        return super()._fold(entry)
+
+    def _written(self, entries: Sequence[Entry]) -> None:
+        super()._written(entries)
+        ended: list[int] = []
+        for entry in entries:
+            rows = self._rows.pop(entry.identity, None)
+            if rows is None:
+                ended.append(entry.position)
+            else:
+                ended += rows
+        self._on_ended(ended, State.PROCESSED, None)
 
     def _enter_into_report(self, entry: Entry, state: State) -> None:
         assert self._call is not None
-        rows = self._rows[entry.identity]
-        ended = []
+        rows = self._rows.pop(entry.identity, [entry.position])
         # One that is held back for this entry's end has a higher number.
-        while rows and rows[0] <= entry.version.position:
-            ended.append(rows.popleft())
-        if not rows:
-            del self._rows[entry.identity]
+        ended = [number for number in rows if number <= entry.position]
+        if held := rows[len(ended) :]:
+            self._rows[entry.identity] = held
         self.report.end(state, entry.weight)
         rejection = None
         if state is State.REJECTED:

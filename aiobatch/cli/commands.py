@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from aiobatch import bulk
 from aiobatch.bulk.cost import estimate
@@ -19,6 +19,9 @@ from aiobatch.errors import TableNotFound
 from aiobatch.limits import BATCH_WRITE_MAX_OPERATIONS, READ_UNIT_BYTES
 
 __all__ = ["Loading", "copy", "count", "export", "get", "load"]
+
+# Of the reasons, so many are told at the end.
+_REASONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
             f"{report.written:,} rows {done}, {report.rejected:,} rejected"
             f" ({display.costs_in_words()})"
         )
-        _say_dead_letters(display, "rows", report.dead_letters)
+        _say_rejected(display, "rows", report)
         return Exit.REJECTED if report.rejected else Exit.DONE
 
     title = (
@@ -96,9 +99,18 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
     return carry_out(title, "rows", connection, work, json=json, quiet=quiet)
 
 
-def _say_dead_letters(display: Display, unit: str, paths: Sequence[Path]) -> None:
-    for path in paths:
-        display.say(f"rejected {unit}: {path}, the reasons: {path}.reasons.jsonl", "yellow")
+def _say_rejected(
+    display: Display, unit: str, report: bulk.LoadReport | bulk.CopyReport | bulk.FetchReport
+) -> None:
+    """The first reasons, and where the rest is."""
+    for reason in report.reasons[:_REASONS]:
+        display.say(reason, "yellow")
+    more = report.rejected - min(len(report.reasons), _REASONS)
+    if more and report.reasons:
+        display.say(f"and {more:,} more", "yellow")
+    if not isinstance(report, bulk.FetchReport):
+        for path in report.dead_letters:
+            display.say(f"rejected {unit}: {path}, the reasons: {path}.reasons.jsonl", "yellow")
 
 
 def _say_how_to_go_on(job: Job, report: bulk.LoadReport) -> None:
@@ -270,7 +282,7 @@ def copy(
             )
         rejected = f", {report.rejected:,} rejected" if report.rejected else ""
         display.say(f"{report.items:,} items copied{rejected} ({display.costs_in_words()})")
-        _say_dead_letters(display, "items", report.dead_letters)
+        _say_rejected(display, "items", report)
         return Exit.REJECTED if report.rejected else Exit.DONE
 
     return carry_out(f"{source} → {target}", "items", connection, work, json=json, quiet=quiet)
@@ -310,9 +322,8 @@ def get(
         job.summary = lambda: _summary(reports, "keys", "found", "missing", "rejected")
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
         report = await bulk.fetch(job.db, files, table, output, on_progress=progress, **arguments)
-        for reason in report.reasons:
-            display.say(reason, "yellow")
         display.say(f"{report.in_words()} ({display.costs_in_words()})")
+        _say_rejected(display, "keys", report)
         return Exit.REJECTED if report.rejected else Exit.DONE
 
     return carry_out(f"items of {table}", "keys", connection, work, json=json, quiet=quiet)
@@ -356,13 +367,14 @@ def count(
 async def _would_read(job: Job, table: str, arguments: Mapping[str, Any]) -> Exit:
     """The dry run of a scan: what DescribeTable tells."""
     description: Mapping[str, Any] = (await describe(job.db, table)).description
+    if not description:
+        raise bulk.BulkError(
+            f"the size of table {table} is not known: a dry run needs the permission to"
+            " DescribeTable"
+        )
     index = arguments.get("index_name")
-    for each in (
-        *description.get("GlobalSecondaryIndexes", ()),
-        *description.get("LocalSecondaryIndexes", ()),
-    ):
-        if each.get("IndexName") == index:
-            description = each
+    if index is not None:
+        description = _index_of(description, table, index)
     size = int(description.get("TableSizeBytes", description.get("IndexSizeBytes", 0)))
     items = int(description.get("ItemCount", 0))
     units = -(-size // READ_UNIT_BYTES) * (1.0 if arguments.get("consistent_read") else 0.5)
@@ -373,6 +385,20 @@ async def _would_read(job: Job, table: str, arguments: Mapping[str, Any]) -> Exi
     display.say(f"  items       {items:,}, {_bytes(size)}")
     display.say(f"  costs       {units:,.1f} read units")
     return Exit.DONE
+
+
+def _index_of(description: Mapping[str, Any], table: str, index: str) -> Mapping[str, Any]:
+    indexes = {
+        each["IndexName"]: each
+        for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+        for each in description.get(kind) or ()
+    }
+    if index not in indexes:
+        raise bulk.BulkError(
+            f"table {table} has no index {index}; there are: {', '.join(indexes) or 'none'}"
+        )
+    found: Mapping[str, Any] = indexes[index]
+    return found
 
 
 async def _item_count(job: Job, table: str) -> int:
@@ -394,9 +420,11 @@ def _summary(reports: list[Any], *names: str) -> dict[str, Any]:
 
 def _bytes(size: int) -> str:
     """A size, for people."""
-    value = float(size)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1024 or unit == "GB":
-            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
+    if size < 1024:
+        return f"{size:,} bytes"
+    value = size / 1024
+    for unit in ("KB", "MB"):
+        if value < 1024:
+            return f"{value:,.1f} {unit}"
         value /= 1024
-    raise AssertionError
+    return f"{value:,.1f} GB"

@@ -20,6 +20,7 @@ __all__ = ["Display", "State", "a_time"]
 
 _LINE_EVERY: Final = 5.0
 _EVENT_EVERY: Final = 1.0
+_LEAST_BAR: Final = 12
 
 
 @dataclass(slots=True)
@@ -113,7 +114,8 @@ class Display:
     def say(self, text: str, style: str = "") -> None:
         """Print a line for people."""
         if self.console.is_terminal:
-            self.console.print(Text(text, style=style), overflow="fold")
+            # With a colour in any case: Ctrl-C may make a terminal drop half of the display.
+            self.console.print(Text(text, style=style or "default"), overflow="fold")
         else:
             # One line is one message, however long, for whatever reads a log.
             self.console.file.write(text + "\n")
@@ -128,15 +130,17 @@ class Display:
     def render(self) -> RenderableType:
         """The display at this moment."""
         state, watch = self.state, self._watch
-        head = Table.grid(padding=(0, 1), expand=True)
-        head.add_column(ratio=3, no_wrap=True, overflow="ellipsis")
-        head.add_column(ratio=2, min_width=12)
-        head.add_column(justify="right", no_wrap=True)
         bar = ProgressBar(total=1.0, completed=state.share or 0.0, pulse=state.share is None)
         told = a_time(watch.seconds)
         if state.share is not None:
             left = self._seconds_left()
             told = f"{state.share:.0%}" + (f", {a_time(left)} left" if left is not None else "")
+        # The bar takes what is left; a long title must leave it some room, and the time all of it.
+        most = max(8, self.console.width - _LEAST_BAR - len(told) - 2)
+        head = Table.grid(padding=(0, 1), expand=True)
+        head.add_column(no_wrap=True, overflow="ellipsis", max_width=most)
+        head.add_column(ratio=1)
+        head.add_column(justify="right", no_wrap=True, min_width=len(told))
         head.add_row(Text(self._title, style="bold"), bar, told)
         return Group(head, Text(_in_lines(self._counters(), self.console.width), style="dim"))
 

@@ -17,7 +17,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from orjson import dumps
 
@@ -495,16 +495,14 @@ def _check_size(tree: _Tree) -> None:
         )
 
 
-def _explain_key(tree: _Tree, schema: KeySchema) -> None:
+def _explain_key(tree: _Tree, schema: KeySchema) -> NoReturn:
+    """Refuse a key whose attributes are not those of the table."""
     plain = _plain_names(tree)
     for name in schema.names:
         if name not in plain:
             raise Refusal("is a key attribute of the table, and missing").under(name)
-    for name in plain:
-        if name not in schema.names:
-            raise Refusal(
-                f"is not a key attribute of the table: pass {schema.named()} alone"
-            ).under(name)
+    more = next(name for name in plain if name not in schema.names)
+    raise Refusal(f"is not a key attribute of the table: pass {schema.named()} alone").under(more)
 
 
 # --- Identity ---

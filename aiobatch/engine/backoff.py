@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Generic, TypeVar
@@ -45,9 +44,7 @@ class BackoffQueue(Generic[OwnerT]):
         # that would be a hair too early.
         tick = round(due / TICK)
         if tick * TICK < due:
-            tick = math.ceil(due / TICK)
-            if tick * TICK < due:
-                tick += 1
+            tick += 1
         turns = self._turns.setdefault(id(owner), {})
         if tick in turns:
             self._waiting[turns[tick]][1].extend(entries)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
-from aiobatch.engine.loop_time import next_turn, turn_is_over
+from aiobatch.engine.loop_time import next_turn, others_wait, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
@@ -73,7 +73,6 @@ class Dispatcher:
         self._max_units = {"read": max_read_units, "write": max_write_units}
         self._governors: dict[tuple[str, Direction], Governor] = {}
         self._draw = draw
-        self._leaving = asyncio.Lock()
         self._decoding = asyncio.Lock()
 
     def wants_capacity(self, direction: Direction) -> bool:
@@ -379,10 +378,9 @@ class Dispatcher:
         self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
     ) -> None:
         """Send one request of a call and enter what became of it."""
-        if self._leaving.locked() or turn_is_over():
-            # In a line, so that what was cut first leaves first.
-            async with self._leaving:
-                await next_turn()
+        if others_wait() or turn_is_over():
+            # What was cut first leaves first.
+            await next_turn()
         requests = call.requests
         sent_at = asyncio.get_running_loop().time()
         call.ledger.depart(entries)

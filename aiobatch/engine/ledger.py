@@ -89,6 +89,17 @@ class Ledger:
             self.rejections.pop(entry, None)
         return ended
 
+    def reopen_all(self, entries: Sequence[int]) -> bytes:
+        """The same for many of which nothing may have taken effect. Returns their states."""
+        states, in_flight, doubtful = self._states, self._in_flight, self._doubtful
+        ended = bytes([states[entry] for entry in entries])
+        for entry in entries:
+            states[entry] = in_flight[entry] = doubtful[entry] = 0
+        if self.rejections:
+            for entry in entries:
+                self.rejections.pop(entry, None)
+        return ended
+
     def depart(self, entries: Iterable[int]) -> None:
         """A request with these entries is about to leave."""
         if isinstance(entries, range):

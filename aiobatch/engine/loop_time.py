@@ -6,17 +6,26 @@ import asyncio
 import threading
 from time import perf_counter
 
-__all__ = ["LOOP_SLICE", "next_turn", "turn_is_over"]
+__all__ = ["LOOP_SLICE", "next_turn", "others_wait", "turn_is_over"]
 
 LOOP_SLICE = 0.001
 """Seconds that the library may hold the loop before others get their turn."""
 
 
 class _Turn(threading.local):
-    """The turn in which the library has been at work last. A thread runs one loop at a time."""
+    """What a thread's loop is at: a thread runs one at a time.
+
+    Attributes:
+        loop: the loop, while the turn lasts in which the library has been at work last.
+        began: when it began to be.
+        line: those who wait for a turn with time left; only the first of them looks at the clock.
+        line_of: the loop on which they wait.
+    """
 
     loop: asyncio.AbstractEventLoop | None = None
     began = 0.0
+    line: asyncio.Lock | None = None
+    line_of: asyncio.AbstractEventLoop | None = None
 
     def end(self) -> None:
         self.loop = None
@@ -45,7 +54,16 @@ def turn_is_over(ahead: float = 0.0) -> bool:
     return perf_counter() - _turn.began + ahead > LOOP_SLICE
 
 
+def others_wait() -> bool:
+    """Whether somebody is in :func:`next_turn`, behind whom the next one belongs."""
+    return _turn.line is not None and _turn.line.locked()
+
+
 async def next_turn(ahead: float = 0.0) -> None:
-    """Let the loop go until there is time again: those who wait share the turns that come."""
-    while turn_is_over(ahead):  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    """Let the loop go until there is time again, first come, first served."""
+    loop = asyncio.get_running_loop()
+    if _turn.line is None or _turn.line_of is not loop:
+        _turn.line, _turn.line_of = asyncio.Lock(), loop
+    async with _turn.line:
+        while turn_is_over(ahead):  # noqa: ASYNC110
+            await asyncio.sleep(0)

@@ -50,9 +50,8 @@ def is_hot_key_range(error: Throttled) -> bool:
 
 def tables_throttled(error: Exception) -> list[str]:
     """The ARNs of the tables and indexes that a throttling was for, if DynamoDB names any."""
-    if not isinstance(error, Throttled):
-        return []
-    resources = [reason.get("resource") for reason in error.throttling_reasons]
+    reasons = error.throttling_reasons if isinstance(error, Throttled) else ()
+    resources = [reason.get("resource") for reason in reasons]
     return [resource for resource in resources if isinstance(resource, str)]
 
 

@@ -232,6 +232,11 @@ class Plan:
         self._added.append(entry)
         self._fresh += 1
 
+    def extend(self, entries: Sequence[int]) -> None:
+        """Many more."""
+        self._added += entries
+        self._fresh += len(entries)
+
     def requeue(self, entries: Iterable[int]) -> None:
         """Leftovers whose wait is over: they go ahead of what was never sent."""
         self._leftovers.extend(entries)
@@ -360,6 +365,11 @@ class TablesPlan:
     def add(self, entry: int) -> None:
         """One more entry, for a call that is fed while it runs."""
         self._plans[0 if self._table_of is None else self._table_of[entry]].add(entry)
+
+    def extend(self, entries: Sequence[int]) -> None:
+        """Many more."""
+        for table, added in by_table(entries, self._table_of).items():
+            self._plans[table].extend(added)
 
     def requeue(self, entries: Sequence[int]) -> None:
         """Leftovers whose wait is over: they go ahead of what was never sent."""

@@ -339,7 +339,7 @@ class BatchWrite:
         )
         self._fragments = _joined([part.fragments for part in parts])
         self._identities = _joined([part.identities for part in parts])
-        self._deletes = b"".join(
+        self._deletes: Sequence[int] = b"".join(
             bytes([part.deletes]) * len(part.fragments)
             if isinstance(part.deletes, bool)
             else bytes(part.deletes)

@@ -120,6 +120,6 @@ def _forget() -> None:
     _lock, _running = threading.Lock(), None
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch: Windows has no fork
     os.register_at_fork(after_in_child=_forget)
 atexit.register(close)

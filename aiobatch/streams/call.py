@@ -114,11 +114,7 @@ class OpenCall(BatchCall):
             place: one that is free.
             doubtful: an earlier write of the same key may have taken effect.
         """
-        # Each entry of a stream comes through here: what can be done once for many is.
-        now = self._loop.time()
-        if not self.in_flight and self.only_waits_for_more and not self.plan:
-            # A stream that has nothing to do does not stall.
-            self.progressed_at = now
+        now = self._comes()
         ended = self.ledger.reopen(place, doubtful=doubtful)
         if self._was_fed[place]:
             self._replaced[ended] += 1
@@ -126,7 +122,32 @@ class OpenCall(BatchCall):
             self._was_fed[place] = True
         self._retries[place] = 0
         self.plan.add(place)
-        self._added += 1
+        self._has_come(1, now)
+
+    def feed_all(self, places: Sequence[int]) -> None:
+        """Entries have taken these places, at once; nothing of their keys is in doubt."""
+        now = self._comes()
+        was_fed, replaced, retries = self._was_fed, self._replaced, self._retries
+        for place, ended in zip(places, self.ledger.reopen_all(places), strict=True):
+            if was_fed[place]:
+                replaced[ended] += 1
+            else:
+                was_fed[place] = True
+            retries[place] = 0
+        self.plan.extend(places)
+        self._has_come(len(places), now)
+
+    def _comes(self) -> float:
+        """Something is about to come; the time."""
+        now = self._loop.time()
+        if not self.in_flight and self.only_waits_for_more and not self.plan:
+            # A stream that has nothing to do does not stall.
+            self.progressed_at = now
+        return now
+
+    def _has_come(self, entries: int, now: float) -> None:
+        # Each entry of a stream comes through here: what can be done once for many is.
+        self._added += entries
         came = self._came
         if came and now - came[-1][1] < _AT_ONCE:
             came[-1][0] = self._added

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiobatch.access import Access
@@ -21,60 +21,49 @@ _PROGRESS_EVERY = 0.1
 
 
 class _CutShort(Exception):
-    """The rest of the source is not read; what was taken from it comes to its end first."""
+    """The load has come to its end: the rest of the source is not read."""
 
 
 class _Load(BatchWriter):
     """A writer that tells how far it is."""
 
     def __init__(
-        self, access: Access, table_name: str, settings: Settings, on_progress: OnProgress | None
+        self,
+        access: Access,
+        table_name: str,
+        settings: Settings,
+        *,
+        operation: Operation,
+        on_progress: OnProgress | None,
+        on_invalid: OnInvalid,
     ) -> None:
-        super().__init__(access, table_name, settings, name="bulk_write")
+        super().__init__(access, table_name, settings, name="bulk_write", on_invalid=on_invalid)
+        self._deletes = operation == "delete"
         self._on_progress = on_progress
         self._told_at = 0.0
 
-    def take_at_once(self, operation: Operation, index: int, value: Any) -> bool:
-        """Take a write from the source, or see that :meth:`take` must.
+    async def read(self, source: Source) -> None:
+        """Take all that a source gives.
 
-        From now on it is in the account, whatever happens.
+        Raises:
+            SourceFailed, InvalidItem: the rest of it was not read.
         """
-        self.report.accept()
-        if self._schema is None or self._slice_is_over:
-            return False
-        try:
-            taken = self._take_at_once(*self._version(operation, value, index))
-        except InvalidItem as error:
-            self.report.refuse(index, value, error.path, error.reason)
-            raise
-        if taken:
-            self._tell()
-        return taken
+        await pull(source, self._take, self._readable)
 
-    async def take(self, operation: Operation, index: int, value: Any) -> None:
-        """Take a write that could not be taken at once."""
+    async def _take(self, first: int, values: list[Any]) -> None:
+        # From now on they are in the account, whatever happens.
+        self.report.accept(len(values))
         try:
-            await self.write(operation, value, index)
-        except InvalidItem as error:
-            self.report.refuse(index, value, error.path, error.reason)
-            raise
-        except BaseException as error:
-            self.report.leave_unsent(
-                self._identity(operation, value), value, deletes=operation == "delete"
-            )
-            if self._is_over and isinstance(error, BatchError | ClientClosed):
-                # Leaving the block raises it again, with this one in its account.
+            await self._take_slice(range(first, first + len(values)), values)
+        except (BatchError, ClientClosed):
+            if self._is_over:
+                # Leaving the block raises it again, with these in its account.
                 raise _CutShort from None
             raise
         self._tell()
 
-    def _identity(self, operation: Operation, value: Any) -> bytes | None:
-        if self._schema is None:
-            return None
-        return self._encode(operation, value, self._schema)[0]
-
-    def _accept(self) -> None:
-        # Done when it was taken from the source.
+    def _accept(self, entries: int) -> None:
+        # Done when they were taken from the source.
         pass
 
     def _tell(self) -> None:
@@ -101,35 +90,23 @@ async def bulk_write(
     on_invalid: OnInvalid,
 ) -> WriteReport:
     """See :meth:`DynamoDB.bulk_write`."""
-    load = _Load(access, table_name, settings, on_progress)
+    load = _Load(
+        access,
+        table_name,
+        settings,
+        operation=operation,
+        on_progress=on_progress,
+        on_invalid=on_invalid,
+    )
     cut_short: Exception | None = None
-
-    def refused(error: InvalidItem) -> None:
-        nonlocal cut_short
-        if on_invalid == "raise":
-            cut_short = error
-            raise _CutShort from None
-
-    def take(index: int, value: Any) -> Awaitable[None] | None:
-        try:
-            taken = load.take_at_once(operation, index, value)
-        except InvalidItem as error:
-            refused(error)
-            return None
-        return None if taken else take_slowly(index, value)
-
-    async def take_slowly(index: int, value: Any) -> None:
-        try:
-            await load.take(operation, index, value)
-        except InvalidItem as error:
-            refused(error)
-
     try:
         async with load:
             try:
-                await pull(source, take)
+                await load.read(source)
             except _CutShort:
                 pass
+            except InvalidItem as error:
+                cut_short = error
             except SourceFailed as failed:
                 cut_short = failed.error
     except BatchError as error:

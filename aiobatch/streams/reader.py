@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from time import perf_counter
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, cast
+from typing import Any, Generic, Self
 
 from aiobatch import codec
 from aiobatch.access import Access, needed_capacity
 from aiobatch.codec import KeySchema
 from aiobatch.copies import copy_of
 from aiobatch.engine.ledger import State
-from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import InvalidItem
 from aiobatch.limits import BATCH_GET_MAX_KEYS
@@ -22,7 +20,7 @@ from aiobatch.models import Model, converter, mismatch
 from aiobatch.responses import Item, ItemT
 from aiobatch.streams.report import ReadReport
 from aiobatch.streams.source import Source, SourceFailed, pull
-from aiobatch.streams.stream import Entry, OnInvalid, Settings, Stream, Version, end
+from aiobatch.streams.stream import STEP, Entry, OnInvalid, Settings, Stream, end
 
 __all__ = ["ItemStream", "OnMissing"]
 
@@ -58,13 +56,12 @@ class ItemStream(Stream, Generic[ItemT]):
         on_invalid: OnInvalid,
         model: Model[ItemT] | None,
     ) -> None:
-        super().__init__(access, "iter_get", table_name, "read", settings)
+        super().__init__(access, "iter_get", table_name, "read", settings, on_invalid=on_invalid)
         self.report = ReadReport(self._metrics)
         self._keys = keys
         self._projection = (projection_expression, expression_attribute_names)
         self._consistent_read = consistent_read
         self._on_missing = on_missing
-        self._on_invalid: OnInvalid = on_invalid
         self._model = model
         self._convert: Callable[[Item], ItemT] | None = converter(model)
         self._schema: KeySchema | None = None
@@ -72,7 +69,7 @@ class ItemStream(Stream, Generic[ItemT]):
         self._found: list[Item | None] = []
         self._feeder: asyncio.Task[None] | None = None
         # Answered and not handed out: with None for a missing item.
-        self._ready: deque[tuple[Entry, Item | None]] = deque()
+        self._ready: deque[tuple[Entry, Any]] = deque()
         # What the source raised, or an invalid key of it: raised after all that came before it.
         self._cut_short: Exception | None = None
         self._is_left = False
@@ -109,12 +106,12 @@ class ItemStream(Stream, Generic[ItemT]):
                 entry, item = self._ready[0]
                 if item is not None:
                     item = self._hand_out(entry, item)
-                    return cast("ItemT", item) if self._convert is None else self._made(entry, item)
+                    return item if self._convert is None else self._made(entry, item)
                 self._ready.popleft()
                 self._room.give(entry.size)
                 self.report.end(State.MISSING, entry.weight)
                 if self._on_missing is not None:
-                    self._on_missing(entry.version.value)
+                    self._on_missing(entry.value)
             if self._is_at_its_end:
                 raise self._last_word()
             await self._news.wait()
@@ -123,12 +120,11 @@ class ItemStream(Stream, Generic[ItemT]):
 
     # ------------------------------------------------------------------ inside
 
-    def _hand_out(self, entry: Entry, item: Item) -> Item:
+    def _hand_out(self, entry: Entry, item: Any) -> Any:
         self.report.end(State.PROCESSED, 1)
         entry.weight -= 1
         if entry.weight:
-            copied: Item = copy_of(item)
-            return copied
+            return copy_of(item)
         self._ready.popleft()
         self._room.give(entry.size)
         return item
@@ -141,8 +137,8 @@ class ItemStream(Stream, Generic[ItemT]):
         except Exception as error:
             refused = error
         response = self.report.response() | {"Items": [item]}
-        position = entry.version.position
-        raise mismatch(self._model, {position: refused}, response, table_name=self._table)
+        refusals = {entry.position: refused}
+        raise mismatch(self._model, refusals, response, table_name=self._table)
 
     @property
     def _is_at_its_end(self) -> bool:
@@ -165,11 +161,13 @@ class ItemStream(Stream, Generic[ItemT]):
     async def _feed(self) -> None:
         """Take the keys from their source. It ends with the stream, or by being cancelled."""
         try:
-            await pull(self._keys, self._take)
+            await pull(self._keys, self._take, self._readable)
         except SourceFailed as failed:
             self._cut_short = failed.error
+        except InvalidItem as error:
+            self._cut_short = error
         except Exception as error:
-            if self._cut_short is None and not self._is_over:
+            if not self._is_over:
                 # It could not begin, as where the client was closed before the first key.
                 self._broken = error
         if self._call is not None:
@@ -178,42 +176,26 @@ class ItemStream(Stream, Generic[ItemT]):
     def _fed(self, feeder: asyncio.Task[None]) -> None:
         self._announce()
 
-    def _take(self, index: int, key: Any) -> Awaitable[None] | None:
-        """Take a key from the source. From now on it is in the account, whatever happens."""
-        report = self.report
-        report.accepted += 1
-        report.pending += 1
-        if self._requests is None or perf_counter() - self._began > LOOP_SLICE:
-            return self._take_slowly(index, key)
-        try:
-            identity = codec.encode_key(key, self._schema, self._access.serialize)
-        except codec.Refusal as refusal:
-            self._refuse(index, key, refusal)
-            return None
-        if self._take_at_once(identity, Version(index, key, identity, False)):
-            return None
-        return self._take_slowly(index, key)
+    async def _take(self, first: int, keys: list[Any]) -> None:
+        # From now on they are in the account, whatever happens.
+        self.report.accept(len(keys))
+        await self._take_slice(range(first, first + len(keys)), keys)
 
-    async def _take_slowly(self, index: int, key: Any) -> None:
-        identity = None
+    def _encode_some(
+        self, values: list[Any], fragments: list[bytes], identities: list[bytes]
+    ) -> None:
+        schema, serialize = self._schema, self._access.serialize
+        assert schema is not None
         try:
-            if self._slice_is_over:
-                await self._breathe()
-            if self._requests is None:
-                await self._begin(key)
-            identity = codec.encode_key(key, self._schema, self._access.serialize)
-            await self._take_in(identity, Version(index, key, identity, False))
-        except codec.Refusal as refusal:
-            self._refuse(index, key, refusal)
-        except BaseException:
-            self.report.leave_unsent(identity, key)
-            raise
-
-    def _refuse(self, index: int, key: Any, refusal: codec.Refusal) -> None:
-        self.report.refuse(index, key, refusal.path, refusal.reason)
-        if self._on_invalid == "raise":
-            self._cut_short = InvalidItem(index, refusal.path, refusal.reason, what="key")
-            raise self._cut_short from refusal.__cause__
+            codec.encode_keys(
+                values,
+                schema,
+                lambda key: codec.encode_key(key, schema, serialize),
+                fragments,
+                STEP,
+            )
+        finally:
+            identities += fragments[len(identities) :]
 
     async def _begin(self, first: Any) -> None:
         """Start the call. The first key tells the key names if nothing else does."""
@@ -241,27 +223,29 @@ class ItemStream(Stream, Generic[ItemT]):
         # Whoever iterates has enough to do.
         return bool(self._ready)
 
-    def _fold(self, identity: bytes, version: Version) -> bool:
-        entry = self._in_hand.get(identity)
-        if entry is not None:
-            entry.weight += 1
-        return entry is not None
+    def _fold(self, entry: Entry) -> bool:
+        in_hand = self._in_hand.get(entry.identity)
+        if in_hand is not None:
+            in_hand.weight += 1
+        return in_hand is not None
 
     def _settle(self, places: Iterable[int]) -> None:
         # Found items are nearly everything: there is no call for each of them.
         assert self._call is not None
-        state_of, at, processed = self._call.ledger.state, self._at, State.PROCESSED
-        found, ready, let_go = self._found, self._ready, self._let_go
+        states, at, processed = self._call.ledger.states(), self._at, int(State.PROCESSED)
+        found, ready = self._found, self._ready
+        read: list[Entry] = []
         others: list[int] = []
         for place in places:
             entry = at[place]
             assert entry is not None
-            if state_of(place) is processed:
+            if states[place] == processed:
                 ready.append((entry, found[place]))
                 found[place] = None
-                let_go(entry)
+                read.append(entry)
             else:
                 others.append(place)
+        self._let_go(read)
         super()._settle(others)
 
     def _ended(self, entry: Entry, state: State) -> None:
@@ -269,7 +253,7 @@ class ItemStream(Stream, Generic[ItemT]):
         item, found[entry.place] = found[entry.place], None
         if state is State.REJECTED:
             self._reject(entry)
-        self._let_go(entry)
+        self._let_go((entry,))
         if state is State.PROCESSED or state is State.MISSING:
             self._ready.append((entry, item))
         elif state is State.REJECTED:
@@ -278,8 +262,7 @@ class ItemStream(Stream, Generic[ItemT]):
             self._leave(entry)
 
     def _leave(self, entry: Entry) -> None:
-        value = entry.version.value
-        self.report.leave(State.UNPROCESSED, entry.identity, value, entry.weight)
+        self.report.leave(State.UNPROCESSED, entry.identity, entry.value, entry.weight)
         self._room.give(entry.size)
 
     def _ran(self, runner: asyncio.Task[None]) -> None:

@@ -45,6 +45,8 @@ class Report:
         self._left: dict[bytes, _Leftover] = {}
         # Taken from a source before anything was known of the table.
         self._unsent: list[_Leftover] = []
+        # Read together with an invalid one that stands before them.
+        self._unread: list[_Leftover] = []
         self._rejected: list[RejectedEntry] = []
         self._invalid: list[InvalidEntry] = []
         self._metrics = metrics
@@ -71,8 +73,16 @@ class Report:
 
     @property
     def has_leftovers(self) -> bool:
-        """Whether anything is held here that was not taken: invalid entries do not count."""
+        """Whether anything is held here that was not taken.
+
+        Invalid entries do not count, nor what was not sent because of one.
+        """
         return bool(self._left or self._unsent or self._rejected)
+
+    @property
+    def has_keys_left(self) -> bool:
+        """Whether a new entry may have to :meth:`resume` one that was left."""
+        return bool(self._left)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.in_words()}>"
@@ -124,6 +134,11 @@ class Report:
         state = State.UNKNOWN if doubtful else State.UNPROCESSED
         self.leave(state, identity, value, 1 + weight, deletes=deletes)
 
+    def leave_unread(self, value: Any, *, deletes: bool = False) -> None:
+        """An entry was accepted from the source behind an invalid one, which ended the stream."""
+        self.end(State.UNPROCESSED, 1)
+        self._unread.append(_Leftover(value, 1, State.UNPROCESSED, deletes))
+
     def reject(self, index: int, value: Any, weight: int, rejection: Rejection) -> None:
         """DynamoDB refused an entry."""
         self.end(State.REJECTED, weight)
@@ -160,13 +175,14 @@ class Report:
     def _values(self, state: State, *, deletes: bool = False) -> list[Any]:
         return [
             left.value
-            for left in (*self._left.values(), *self._unsent)
+            for left in (*self._left.values(), *self._unsent, *self._unread)
             if left.state is state and left.deletes is deletes
         ]
 
     def _forget(self) -> None:
         self._left.clear()
         self._unsent.clear()
+        self._unread.clear()
         self._rejected.clear()
         self._invalid.clear()
 

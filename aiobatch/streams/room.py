@@ -29,6 +29,11 @@ class Room:
         """Whether anybody waits."""
         return bool(self._line)
 
+    @property
+    def free(self) -> int:
+        """How many entries fit in, as far as their number goes; those who wait go first."""
+        return 0 if self._line else self._entries - self._taken
+
     def has(self, size: int) -> bool:
         """Whether an entry of so many bytes need not wait."""
         return not self._line and self._fits(size)

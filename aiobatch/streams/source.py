@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from time import perf_counter
 from typing import Any
+
+from aiobatch.engine.loop_time import LOOP_SLICE
 
 __all__ = ["Source", "SourceFailed", "check_source", "pull"]
 
@@ -29,37 +33,64 @@ class SourceFailed(Exception):
         self.error = error
 
 
-async def pull(source: Source, take: Callable[[int, Any], Awaitable[None] | None]) -> None:
-    """Hand over each value with its position, one after the other.
-
-    ``take`` returns something to wait for where it cannot take the value at once.
+async def pull(
+    source: Source,
+    take: Callable[[int, list[Any]], Awaitable[None]],
+    readable: Callable[[], int],
+) -> None:
+    """Hand over all values in their order, some at a time.
 
     A source that is both is read as an async one.
 
+    Args:
+        source: the source.
+        take: given the position of the first of some values, and these.
+        readable: how many values may be read ahead at present, at least 1. An async source gives
+            one at a time, since it may wait.
+
     Raises:
-        SourceFailed: it raised an error of its own.
+        SourceFailed: it raised an error of its own. What it gave before was taken.
     """
     index = 0
     if isinstance(source, AsyncIterable):
-        values = aiter(source)
+        awaited = aiter(source)
         while True:
             try:
-                value = await anext(values)
+                value = await anext(awaited)
             except StopAsyncIteration:
                 return
             except Exception as error:
                 raise SourceFailed(error) from error
-            if (taking := take(index, value)) is not None:
-                await taking
+            await take(index, [value])
             index += 1
     iterator = iter(source)
-    while True:
-        try:
-            value = next(iterator)
-        except StopIteration:
-            return
-        except Exception as error:
-            raise SourceFailed(error) from error
-        if (taking := take(index, value)) is not None:
-            await taking
-        index += 1
+    ended: BaseException | None = None
+    while ended is None:
+        values, ended = _some_of(iterator, readable())
+        if values:
+            await take(index, values)
+            index += len(values)
+    if isinstance(ended, StopIteration):
+        return
+    if isinstance(ended, Exception):
+        raise SourceFailed(ended) from ended
+    raise ended
+
+
+def _some_of(iterator: Iterator[Any], most: int) -> tuple[list[Any], BaseException | None]:
+    """Read at most so many values, in little time as far as that is in our hands.
+
+    Returns:
+        The values, and what the iterator raised after them, if it is over.
+    """
+    values: list[Any] = []
+    until = perf_counter() + LOOP_SLICE
+    try:
+        for value in islice(iterator, most):
+            values.append(value)
+            # It may be a generator that works long for each.
+            if perf_counter() > until:
+                return values, None
+    except BaseException as error:
+        return values, error
+    return values, StopIteration() if len(values) < most else None

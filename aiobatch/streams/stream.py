@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from time import perf_counter
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 from aiobatch import codec
 from aiobatch.access import Access
@@ -17,13 +19,13 @@ from aiobatch.engine.loop_time import LOOP_SLICE
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Direction
 from aiobatch.engine.requests import BatchRequests
-from aiobatch.errors import BatchError, ClientClosed, ServiceError, WireError
+from aiobatch.errors import BatchError, ClientClosed, InvalidItem, ServiceError, WireError
 from aiobatch.retry import Retry
 from aiobatch.streams.call import OpenCall
 from aiobatch.streams.report import Report
 from aiobatch.streams.room import Room
 
-__all__ = ["Entry", "OnInvalid", "Settings", "Stream", "Version", "end"]
+__all__ = ["STEP", "Entry", "OnInvalid", "Settings", "Stream", "end"]
 
 OnInvalid = Literal["raise", "collect"]
 
@@ -31,6 +33,8 @@ OnInvalid = Literal["raise", "collect"]
 _REQUESTS_A_SLOT = 2
 # What is in hand may take so many bytes; the largest item has 400 KB, its JSON somewhat more.
 _MAX_BYTES = 64 * 1024 * 1024
+STEP = 32 * 1024
+"""Bytes that are encoded before the clock is looked at: a fraction of a millisecond."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,38 +58,53 @@ class Settings:
             raise ValueError("max_wait must be seconds, 0 or more")
 
 
-class Version(NamedTuple):
-    """One of the caller's entries, ready to be sent."""
-
-    position: int
-    value: Any
-    fragment: bytes
-    deletes: bool
-
-
-@dataclass(slots=True)
 class Entry:
-    """A key that is in hand.
+    """One of the caller's entries, ready to be sent; and once it has a place, a key in hand.
 
     Attributes:
-        place: where its fragment stands.
         identity: the key's.
-        version: what is to be read or written.
-        weight: for how many of the caller's entries it stands: the same key, given again.
+        position: of what is to be read or written, among all that was given.
+        value: the caller's object.
+        fragment: the same, encoded.
+        deletes: whether the key's item is to be deleted.
         size: the bytes of room that it takes.
+        weight: for how many of the caller's entries it stands: the same key, given again.
+        place: where its fragment stands, once it is in hand.
         held: a later write of the key, which waits until this one is no longer under way.
-        held_weight: for how many entries that one stands.
-        over: whether it is no longer in hand.
     """
 
-    place: int
-    identity: bytes
-    version: Version
-    weight: int
-    size: int
-    held: Version | None = None
-    held_weight: int = 0
-    over: bool = False
+    __slots__ = (
+        "deletes",
+        "fragment",
+        "held",
+        "identity",
+        "place",
+        "position",
+        "size",
+        "value",
+        "weight",
+    )
+
+    # By hand: there is one of these for each entry of a stream.
+    def __init__(
+        self, identity: bytes, position: int, value: Any, fragment: bytes, deletes: bool
+    ) -> None:
+        self.identity = identity
+        self.position = position
+        self.value = value
+        self.fragment = fragment
+        self.deletes = deletes
+        self.size = len(fragment)
+        self.weight = 1
+        self.place = -1
+        self.held: Entry | None = None
+
+    def become(self, later: Entry) -> None:
+        """Stand for a later write of the key from now on."""
+        self.position = later.position
+        self.value = later.value
+        self.fragment = later.fragment
+        self.deletes = later.deletes
 
 
 class Stream:
@@ -100,6 +119,9 @@ class Stream:
     """
 
     report: Report
+    # Whether what comes from a source is to be deleted, and whether its values are kept.
+    _deletes: bool = False
+    _keeps_values: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -108,12 +130,15 @@ class Stream:
         table_name: str,
         direction: Direction,
         settings: Settings,
+        *,
+        on_invalid: OnInvalid = "raise",
     ) -> None:
         self._access = access
         self._name = name
         self._table = table_name
         self._direction = direction
         self._settings = settings
+        self._on_invalid: OnInvalid = on_invalid
         self._meter = Meter(0.0, hooks=access.hooks)
         self._clock: Callable[[], float] = lambda: 0.0
         self._engine: Dispatcher | None = None
@@ -127,6 +152,8 @@ class Stream:
         self._free: list[int] = []
         self._fragments: list[bytes] = []
         self._identities: list[bytes] = []
+        self._kinds = bytearray()
+        self._slice = 1
         self._room = Room(1, _MAX_BYTES)
         # Set, and replaced, whenever entries have ended.
         self._news = asyncio.Event()
@@ -153,6 +180,8 @@ class Stream:
         self._free = list(reversed(range(places)))
         self._fragments = [b""] * places
         self._identities = [b""] * places
+        self._kinds = bytearray(places)
+        self._slice = max_entries
 
     async def _fitting_schema(
         self, encode: Callable[[KeySchema | None], object]
@@ -214,58 +243,86 @@ class Stream:
         await asyncio.sleep(0)
         self._began = perf_counter()
 
-    def _take_at_once(self, identity: bytes, version: Version) -> bool:
+    def _take_at_once(self, entry: Entry) -> bool:
         """Take an entry in hand if nothing has to be waited for."""
         if self._is_ending():
             return False
-        if self._fold(identity, version):
+        if self._fold(entry):
             return True
-        size = len(version.fragment)
-        if not self._room.take_at_once(size):
+        if not self._room.take_at_once(entry.size):
             return False
-        self._place(identity, version, size)
+        self._place(entry)
         return True
 
-    async def _take_in(self, identity: bytes, version: Version) -> None:
+    async def _take_in(self, entry: Entry) -> None:
         """Take an entry in hand, as soon as there is room for it.
 
         Raises:
             BatchError, ClientClosed: the stream has come to its end; the entry was not taken.
         """
-        if self._take_at_once(identity, version):
+        if self._take_at_once(entry):
             return
         if self._is_ending():
             await self._raise_when_over()
-        size = len(version.fragment)
         self._hurry_if_stuck()
-        await self._room.take(size)
+        await self._room.take(entry.size)
+        self._began = perf_counter()
         # Others may have taken the key in hand, or the stream may have ended, in the meantime.
         try:
             if self._is_ending():
                 await self._raise_when_over()
-            if not self._fold(identity, version):
-                self._place(identity, version, size)
+            if not self._fold(entry):
+                self._place(entry)
                 if self._room.is_wanted:
                     self._hurry_if_stuck()
                 return
         except BaseException:
-            self._room.give(size)
+            self._room.give(entry.size)
             raise
-        self._room.give(size)
+        self._room.give(entry.size)
 
-    def _fold(self, identity: bytes, version: Version) -> bool:
+    def _take_run(self, entries: Sequence[Entry]) -> int:
+        """Take the first of these in hand together, those that are new and find room.
+
+        Returns:
+            How many they are. The next one, if any, is a matter for :meth:`_take_in`.
+        """
+        if self._is_ending() or self.report.has_keys_left:
+            return 0
+        in_hand, take_room = self._in_hand, self._room.take_at_once
+        places: list[int] = []
+        for entry in entries:
+            if entry.identity in in_hand or not take_room(entry.size):
+                break
+            places.append(self._seat(entry))
+        if places:
+            assert self._call is not None
+            self._accept(len(places))
+            self._call.feed_all(places)
+        return len(places)
+
+    def _fold(self, entry: Entry) -> bool:
         """Let an entry of this key that is in hand stand for this one too, if there is one."""
         raise NotImplementedError
 
-    def _place(self, identity: bytes, version: Version, size: int) -> None:
+    def _place(self, entry: Entry) -> None:
         assert self._call is not None
-        weight, doubtful = self.report.resume(identity)
-        place = self._free.pop()
-        entry = Entry(place, identity, version, 1 + weight, size)
-        self._in_hand[identity] = self._at[place] = entry
-        self._identities[place] = identity
-        self._fragments[place] = version.fragment
-        self._call.feed(place, doubtful=doubtful)
+        weight, doubtful = self.report.resume(entry.identity)
+        entry.weight += weight
+        self._accept(1)
+        self._call.feed(self._seat(entry), doubtful=doubtful)
+
+    def _seat(self, entry: Entry) -> int:
+        """Give an entry a place."""
+        entry.place = place = self._free.pop()
+        self._in_hand[entry.identity] = self._at[place] = entry
+        self._identities[place] = entry.identity
+        self._fragments[place] = entry.fragment
+        self._kinds[place] = entry.deletes
+        return place
+
+    def _accept(self, entries: int) -> None:
+        """So many more entries are in hand."""
 
     def _hurry_if_stuck(self) -> None:
         """There is no room for more: let a request leave that can become no fuller."""
@@ -276,6 +333,117 @@ class Stream:
     def _may_wait(self) -> bool:
         """Whether nobody needs what would leave in a request that is not full."""
         return False
+
+    # ------------------------------------------------------------------ what a source gives
+
+    def _readable(self) -> int:
+        """How many values are to be read from a source at once: as many as there is room for."""
+        return max(1, min(self._slice, self._room.free)) if self._call is not None else 1
+
+    async def _take_slice(self, positions: Sequence[int], values: list[Any]) -> None:
+        """Take values of a source in hand, in their order, as there is room for them.
+
+        Raises:
+            InvalidItem: DynamoDB would refuse one of them, and that is to be raised.
+            BatchError, ClientClosed: the stream has come to its end.
+        """
+        fragments: list[bytes] = []
+        identities: list[bytes] = []
+        done = 0
+        try:
+            while done < len(values):
+                if self._slice_is_over:
+                    await self._breathe()
+                refusal = None
+                try:
+                    if self._call is None:
+                        await self._begin(values[done])
+                    self._encode_some(values, fragments, identities)
+                except codec.Refusal as error:
+                    refusal = error
+                entries = self._entries(positions, values, fragments, identities, done)
+                at = 0
+                while at < len(entries):
+                    run = self._take_run(entries[at:] if at else entries)
+                    at += run
+                    done += run
+                    if at < len(entries):
+                        await self._take_in(entries[at])
+                        at += 1
+                        done += 1
+                if refusal is not None:
+                    fragments.append(b"")
+                    identities.append(b"")
+                    done += 1
+                    self._refuse(positions[done - 1], values[done - 1], refusal)
+        except BaseException as error:
+            self._leave_unsent(values[done:], identities[done:], error)
+            raise
+
+    def _entries(
+        self,
+        positions: Sequence[int],
+        values: Sequence[Any],
+        fragments: Sequence[bytes],
+        identities: Sequence[bytes],
+        first: int,
+    ) -> list[Entry]:
+        """The entries of what was encoded, from the first on that has none."""
+        if not self._keeps_values:
+            values = [None] * len(values)
+        if first:
+            positions, values = positions[first:], values[first:]
+            fragments, identities = fragments[first:], identities[first:]
+        deletes = self._deletes
+        # There may be values that were not encoded yet.
+        return [
+            Entry(identity, position, value, fragment, deletes)
+            for identity, position, value, fragment in zip(
+                identities, positions, values, fragments, strict=False
+            )
+        ]
+
+    async def _begin(self, first: Any) -> None:
+        """Begin to send; this is the first value. Raises Refusal."""
+        raise NotImplementedError
+
+    def _encode_some(
+        self, values: list[Any], fragments: list[bytes], identities: list[bytes]
+    ) -> None:
+        """Encode some of these, from ``values[len(fragments)]`` on.
+
+        Raises:
+            Refusal: DynamoDB would not take that one. What came before it was encoded.
+        """
+        raise NotImplementedError
+
+    def _refuse(self, position: int, value: Any, refusal: codec.Refusal) -> None:
+        """DynamoDB would refuse a value. Raises InvalidItem if that is to be raised."""
+        self.report.refuse(position, value, refusal.path, refusal.reason)
+        if self._on_invalid == "raise":
+            what = "key" if self._deletes or self._direction == "read" else "item"
+            raise InvalidItem(
+                position, refusal.path, refusal.reason, what=what
+            ) from refusal.__cause__
+
+    def _leave_unsent(
+        self, values: Sequence[Any], identities: Sequence[bytes], error: BaseException
+    ) -> None:
+        """These were read from a source, and are not taken in hand because of this error."""
+        for value, identity in zip_longest(values, identities):
+            if isinstance(error, InvalidItem):
+                self.report.leave_unread(value, deletes=self._deletes)
+                continue
+            known = self._identity(value) if identity is None else identity
+            self.report.leave_unsent(known, value, deletes=self._deletes)
+
+    def _identity(self, value: Any) -> bytes | None:
+        """The identity of a value's key, if that can be told."""
+        identities: list[bytes] = []
+        if self._call is not None:
+            with suppress(codec.Refusal):
+                self._encode_some([value], [], identities)
+        return identities[0] if identities else None
 
     # ------------------------------------------------------------------ entries out
 
@@ -309,20 +477,21 @@ class Stream:
         """An entry has ended: enter it into the report, and let go of it."""
         raise NotImplementedError
 
-    def _let_go(self, entry: Entry) -> None:
-        """Free the place of an entry; its room is given back when its item has been handed out."""
-        entry.over = True
-        place = entry.place
-        self._at[place] = None
-        self._fragments[place] = self._identities[place] = b""
-        self._free.append(place)
-        del self._in_hand[entry.identity]
+    def _let_go(self, entries: Iterable[Entry]) -> None:
+        """Free the places of entries; room for an item is given back when it was handed out."""
+        at, fragments, identities = self._at, self._fragments, self._identities
+        in_hand, free = self._in_hand, self._free
+        for entry in entries:
+            place = entry.place
+            at[place] = None
+            fragments[place] = identities[place] = b""
+            free.append(place)
+            del in_hand[entry.identity]
 
     def _reject(self, entry: Entry) -> None:
         assert self._call is not None
         rejection = self._call.ledger.rejections[entry.place]
-        version = entry.version
-        self.report.reject(version.position, version.value, entry.weight, rejection)
+        self.report.reject(entry.position, entry.value, entry.weight, rejection)
 
     # ------------------------------------------------------------------ the end
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -14,8 +14,8 @@ from aiobatch.engine.ledger import State
 from aiobatch.errors import InvalidItem, KeyNamesUnknown
 from aiobatch.limits import BATCH_WRITE_MAX_OPERATIONS
 from aiobatch.streams.report import WriteReport
-from aiobatch.streams.requests import MixedWrite, delete_of, put_of
-from aiobatch.streams.stream import Entry, Settings, Stream, Version, end
+from aiobatch.streams.requests import MixedWrite
+from aiobatch.streams.stream import STEP, Entry, OnInvalid, Settings, Stream, end
 
 __all__ = ["BatchWriter", "Operation"]
 
@@ -37,9 +37,15 @@ class BatchWriter(Stream):
     report: WriteReport
 
     def __init__(
-        self, access: Access, table_name: str, settings: Settings, *, name: str = "batch_writer"
+        self,
+        access: Access,
+        table_name: str,
+        settings: Settings,
+        *,
+        name: str = "batch_writer",
+        on_invalid: OnInvalid = "raise",
     ) -> None:
-        super().__init__(access, name, table_name, "write", settings)
+        super().__init__(access, name, table_name, "write", settings, on_invalid=on_invalid)
         self.report = WriteReport(self._metrics)
         self._schema: KeySchema | None = None
         self._learning = asyncio.Lock()
@@ -91,14 +97,14 @@ class BatchWriter(Stream):
                 as the policy allows, or the client was closed. The item was not taken.
             RuntimeError: its block was not entered, or has been left.
         """
-        await self.write("put", item)
+        await self._write("put", item)
 
     async def delete(self, key: Any) -> None:
         """Take a key whose item is to be deleted; as :meth:`put` otherwise.
 
         An item that is not there is no error.
         """
-        await self.write("delete", key)
+        await self._write("delete", key)
 
     async def flush(self) -> None:
         """Send what was taken so far, without waiting for full requests, until all of it ended.
@@ -114,35 +120,58 @@ class BatchWriter(Stream):
             return
         taken = list(self._in_hand.values())
         self._call.hurry()
-        while not all(entry.over for entry in taken):
+        while any(self._at[entry.place] is entry for entry in taken):
             await self._news.wait()
         if self._is_ending():
             await self._raise_when_over()
 
     # ------------------------------------------------------------------ inside
 
-    async def write(self, operation: Operation, value: Any, index: int | None = None) -> None:
-        """Take a write, at this position of a source if it has one."""
+    async def _write(self, operation: Operation, value: Any) -> None:
+        """Take a single write."""
         self._check_open()
         if self._slice_is_over:
             await self._breathe()
-        if self._schema is None:
-            # What can be refused without the key names is refused before anything is sent.
-            self._version(operation, value, index)
-            await self._learn(operation, value)
-        await self._take_in(*self._version(operation, value, index))
-
-    def _version(
-        self, operation: Operation, value: Any, index: int | None
-    ) -> tuple[bytes, Version]:
-        """A write, ready to be sent, and the identity of its key. Raises InvalidItem."""
         try:
+            if self._schema is None:
+                # What can be refused without the key names is refused before anything is sent.
+                self._encode(operation, value, None)
+                await self._learn(operation, value)
             identity, fragment = self._encode(operation, value, self._schema)
         except codec.Refusal as refusal:
             what = "item" if operation == "put" else "key"
-            raise InvalidItem(index, refusal.path, refusal.reason, what=what) from refusal.__cause__
-        at = self.report.accepted if index is None else index
-        return identity, Version(at, value, fragment, operation == "delete")
+            raise InvalidItem(None, refusal.path, refusal.reason, what=what) from refusal.__cause__
+        entry = Entry(identity, self.report.accepted, value, fragment, operation == "delete")
+        if not self._take_at_once(entry):
+            await self._take_in(entry)
+
+    async def _begin(self, first: Any) -> None:
+        operation: Operation = "delete" if self._deletes else "put"
+        self._encode(operation, first, None)
+        await self._learn(operation, first)
+
+    def _encode_some(
+        self, values: list[Any], fragments: list[bytes], identities: list[bytes]
+    ) -> None:
+        schema, serialize = self._schema, self._access.serialize
+        assert schema is not None
+        if not self._deletes:
+            codec.encode_items(
+                values,
+                schema,
+                serialize,
+                lambda item: self._encode("put", item, schema)[::-1],
+                fragments,
+                identities,
+                STEP,
+            )
+            return
+        try:
+            codec.encode_keys(
+                values, schema, lambda key: self._encode("delete", key, schema)[1], fragments, STEP
+            )
+        finally:
+            identities += fragments[len(identities) :]
 
     def _tell(self) -> None:
         """Entries may have ended."""
@@ -155,34 +184,39 @@ class BatchWriter(Stream):
     def _encode(
         self, operation: Operation, value: Any, schema: KeySchema | None
     ) -> tuple[bytes, bytes]:
-        """The identity and the operation of a write. Raises Refusal."""
-        plain = intake.unwrapped(value, operation)
+        """The identity and the fragment of a write. Raises Refusal."""
+        # An item of several attributes is in no wrapping.
+        several = type(value) is dict and len(value) > 1
+        plain = value if several else intake.unwrapped(value, operation)
         if operation == "delete":
             key = codec.encode_key(plain, schema, self._access.serialize)
-            return key, delete_of(key)
+            return key, key
         item, identity = codec.encode_item(plain, schema, self._access.serialize)
-        return identity, put_of(item)
+        return identity, item
 
     async def _learn(self, operation: Operation, value: Any) -> None:
         """Learn the table's key names, and begin the call."""
         assert self._engine is not None
         async with self._learning:
-            if self._schema is None:
-                schema = await self._fitting_schema(
-                    lambda schema: self._encode(operation, value, schema)
-                )
-                if schema is None:
-                    schema = await self._ask_for_schema(operation, value)
-                requests = MixedWrite(
-                    self._table,
-                    self._fragments,
-                    self._identities,
-                    schema.names,
-                    capacity=needed_capacity(self._engine, "write"),
-                )
-                self._check_open()
-                self._start(requests)
-                self._schema = schema
+            if self._schema is not None:
+                # Another task did, while this one waited.
+                return
+            schema = await self._fitting_schema(
+                lambda schema: self._encode(operation, value, schema)
+            )
+            if schema is None:
+                schema = await self._ask_for_schema(operation, value)
+            requests = MixedWrite(
+                self._table,
+                self._fragments,
+                self._identities,
+                self._kinds,
+                schema.names,
+                capacity=needed_capacity(self._engine, "write"),
+            )
+            self._check_open()
+            self._start(requests)
+            self._schema = schema
 
     async def _ask_for_schema(self, operation: Operation, value: Any) -> KeySchema:
         assert self._engine is not None
@@ -197,73 +231,74 @@ class BatchWriter(Stream):
             key = intake.unwrapped(value, operation)
             return KeySchema.from_key(key, self._access.serialize)
 
-    def _accept(self) -> None:
-        """One more write is in hand."""
-        self.report.accept()
+    def _accept(self, entries: int) -> None:
+        self.report.accept(entries)
 
-    def _place(self, identity: bytes, version: Version, size: int) -> None:
-        self._accept()
-        super()._place(identity, version, size)
-
-    def _fold(self, identity: bytes, version: Version) -> bool:
+    def _fold(self, entry: Entry) -> bool:
         # Asked of each write just before it is taken: its block may have been left meanwhile.
         self._check_open()
-        entry = self._in_hand.get(identity)
-        if entry is None:
+        in_hand = self._in_hand.get(entry.identity)
+        if in_hand is None:
             return False
         assert self._call is not None
-        self._accept()
+        self._accept(1)
         ledger = self._call.ledger
         # An answer is entered a turn of the loop before its request is over: what has ended there
         # cannot be replaced any more, either.
-        settles = ledger.is_in_flight(entry.place) or not ledger.is_pending(entry.place)
-        if settles or entry.held is not None:
-            entry.held = version
-            entry.held_weight += 1
+        settles = ledger.is_in_flight(in_hand.place) or not ledger.is_pending(in_hand.place)
+        if in_hand.held is not None:
+            entry.weight += in_hand.held.weight
+            in_hand.held = entry
+        elif settles:
+            in_hand.held = entry
         else:
-            self._replace(entry, version, 1)
+            self._replace(in_hand, entry)
         return True
 
-    def _replace(self, entry: Entry, version: Version, weight: int) -> None:
+    def _replace(self, entry: Entry, later: Entry) -> None:
         """A later write takes the place of one that waits; they share their fate."""
         assert self._call is not None
-        entry.version = version
-        entry.weight += weight
-        self._fragments[entry.place] = version.fragment
+        entry.weight += later.weight
+        self._become(entry, later)
         self._call.renew(entry.place)
+
+    def _become(self, entry: Entry, later: Entry) -> None:
+        entry.become(later)
+        self._fragments[entry.place] = later.fragment
+        self._kinds[entry.place] = later.deletes
 
     def _came_back(self, entry: Entry) -> None:
         assert self._call is not None
         if entry.held is not None and not self._call.ledger.is_in_flight(entry.place):
-            held, weight = entry.held, entry.held_weight
-            entry.held, entry.held_weight = None, 0
-            self._replace(entry, held, weight)
+            held, entry.held = entry.held, None
+            self._replace(entry, held)
 
     def _settle(self, places: Iterable[int]) -> None:
         # Nearly everything was written and nothing waits for it: it is let go of together.
         assert self._call is not None
-        state_of, at, processed = self._call.ledger.state, self._at, State.PROCESSED
+        states, at, processed = self._call.ledger.states(), self._at, int(State.PROCESSED)
+        written: list[Entry] = []
         others: list[int] = []
-        written = weight = size = 0
         for place in places:
             entry = at[place]
             assert entry is not None
-            if state_of(place) is processed and entry.held is None:
-                self._let_go(entry)
-                written += 1
-                weight += entry.weight
-                size += entry.size
+            if states[place] == processed and entry.held is None:
+                written.append(entry)
             else:
                 others.append(place)
         if written:
-            self.report.end(processed, weight)
-            self._room.give(size, written)
+            self._let_go(written)
+            self._written(written)
+            self._room.give(sum([entry.size for entry in written]), len(written))
         super()._settle(others)
+
+    def _written(self, entries: Sequence[Entry]) -> None:
+        """These were written, and nothing waits for them."""
+        self.report.end(State.PROCESSED, sum([entry.weight for entry in entries]))
 
     def _ended(self, entry: Entry, state: State) -> None:
         assert self._call is not None
-        held, held_weight = entry.held, entry.held_weight
-        entry.held, entry.held_weight = None, 0
+        held, entry.held = entry.held, None
         if held is None:
             self._enter_into_report(entry, state)
             self._drop(entry)
@@ -272,12 +307,11 @@ class BatchWriter(Stream):
         doubtful = False
         if state in (State.PROCESSED, State.REJECTED):
             self._enter_into_report(entry, state)
-            entry.weight = held_weight
+            entry.weight = held.weight
         else:
-            entry.weight += held_weight
+            entry.weight += held.weight
             doubtful = state is State.UNKNOWN
-        entry.version = held
-        self._fragments[entry.place] = held.fragment
+        self._become(entry, held)
         if self._is_over or self._call.fatal is not None:
             left = State.UNKNOWN if doubtful else State.UNPROCESSED
             self._enter_into_report(entry, left)
@@ -291,11 +325,10 @@ class BatchWriter(Stream):
         elif state is State.REJECTED:
             self._reject(entry)
         else:
-            version = entry.version
             self.report.leave(
-                state, entry.identity, version.value, entry.weight, deletes=version.deletes
+                state, entry.identity, entry.value, entry.weight, deletes=entry.deletes
             )
 
     def _drop(self, entry: Entry) -> None:
-        self._let_go(entry)
+        self._let_go((entry,))
         self._room.give(entry.size)

@@ -222,7 +222,8 @@ class PooledExchange:
             read_bufsize=READ_BUFFER,
         )
         transport = protocol.transport
-        if transport is None or transport.is_closing():
+        # As aiohttp's own requests do. The pool gave it out just now, and gives out none that ends.
+        if transport is None or transport.is_closing():  # pragma: no cover
             raise aiohttp.ClientConnectionError("Cannot write to closing transport")
         transport.write(request)
         protocol.start_timeout()
@@ -238,9 +239,8 @@ class PooledExchange:
 def _lines(headers: Mapping[str, str]) -> str:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") + lines.count("\r") != 2 * len(headers):
-        for name, value in headers.items():
-            if "\n" in value or "\r" in value:
-                raise ValueError(f"the header {name} has a line break in its value")
+        wrong = next(name for name, value in headers.items() if {*"\r\n"} & {*name, *value})
+        raise ValueError(f"the header {wrong!r} has a line break in its name or value")
     return lines
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.figures import find
 from benchmarks.markdown import places_in
-from benchmarks.peers import NATIVE, PLAIN, ROOT
+from benchmarks.peers import NATIVE, NATIVE_LISTS, PLAIN, PYDYNOX, PYDYNOX_LISTS, ROOT
 from benchmarks.report import blocks
 from benchmarks.targets import Target, targets
 from tests.benchmarks.results import results
@@ -20,9 +21,9 @@ def find_target(found: list[Target], *words: str) -> Target:
 
 def test_targets_that_are_reached_and_missed() -> None:
     found = targets(results())
-    assert find_target(found, "gets per CPU", "native").measured == "30.0x"
-    assert find_target(found, "gets per CPU", "native").reached is True
-    assert find_target(found, "puts per second", "pydynox").measured == "6.0x"
+    assert find_target(found, "gets per CPU", "native", "a call a request").measured == "30.0x"
+    assert find_target(found, "gets per CPU", "native", "a call a request").reached is True
+    assert find_target(found, "puts per second", "a call a request", "pydynox").measured == "6.0x"
     assert find_target(found, "stall", "native").reached is True
     missed = find_target(found, "stall", "plain")
     assert missed.reached is False
@@ -45,7 +46,7 @@ def test_a_stream_that_holds_ever_more_misses_its_target() -> None:
 
 def test_what_was_not_measured_is_never_reached() -> None:
     found = targets(EMPTY)
-    assert len(found) == 14
+    assert len(found) == 20
     assert all(target.reached is None for target in found)
     assert all(target.measured.startswith("not measured: ") for target in found)
 
@@ -54,10 +55,32 @@ def test_a_client_that_did_not_run_is_named() -> None:
     measured = results()
     measured["rows"] = [one for one in measured["rows"] if one["variant"] != NATIVE]
     found = targets(measured)
-    assert find_target(found, "gets per CPU", "native").measured == (
+    assert find_target(found, "gets per CPU", "native", "a call a request").measured == (
         f"not measured: {NATIVE} did not run"
     )
-    assert find_target(found, "gets per CPU", "plain").reached is True
+    assert find_target(found, "gets per CPU", "plain", "a call a request").reached is True
+
+
+def test_calls_over_long_lists_are_held_to_a_peers_faster_way() -> None:
+    measured = results()
+    put = {"section": "canned", "op": "put", "shape": "wide"}
+    for variant, of, items in (
+        (NATIVE_LISTS, NATIVE, 6_000),
+        (PYDYNOX_LISTS, PYDYNOX, 100),
+        (PYDYNOX_LISTS, PYDYNOX, 3_000),
+    ):
+        row = find(measured["rows"], variant=of, **put)
+        assert row is not None
+        runs: list[Any] = [{**run, "items": items, "seconds": 1.0} for run in row["runs"]]
+        measured["rows"] = [one for one in measured["rows"] if one["variant"] != variant]
+        measured["rows"].append({**row, "variant": variant, "runs": runs})
+        if variant == NATIVE_LISTS:
+            continue
+        told = find_target(targets(measured), "puts per second", "calls of 16")
+        slower = find(measured["rows"], variant=PYDYNOX, **put)
+        assert slower is not None
+        alone = slower["runs"][0]["items"] / slower["runs"][0]["seconds"]
+        assert told.measured.startswith(f"{6_000 / max(alone, items):.1f}x")
 
 
 def test_every_place_of_the_page_is_written() -> None:

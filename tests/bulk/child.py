@@ -9,6 +9,8 @@ import json
 import sys
 from typing import Any, Final
 
+from botocore.config import Config
+
 from aiobatch import DynamoDB, bulk
 from tests.bulk.memory import peak_kb
 
@@ -24,6 +26,8 @@ async def main(work: str, settings: dict[str, Any]) -> None:
     async with DynamoDB(
         endpoint_url=settings.pop("endpoint_url"),
         max_concurrency=settings.pop("max_concurrency"),
+        # ministack reads a whole table for each page of a scan.
+        config=Config(read_timeout=120),
         region_name="us-east-1",
         aws_access_key_id="testing",
         aws_secret_access_key="testing",

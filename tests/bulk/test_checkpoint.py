@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiobatch.bulk import durable
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile, Mark
 from aiobatch.bulk.durable import FileLock, write_atomically
 from aiobatch.bulk.errors import CheckpointError
@@ -169,3 +170,50 @@ def test_a_write_that_fails_leaves_the_old_content(
 def test_a_place_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no such directory"):
         CheckpointFile(tmp_path / "no" / "c").open(LOAD)
+
+
+def test_a_lock_whose_file_was_removed_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it removes the file while we wait between opening it and locking it."""
+    path, locked = tmp_path / "lock", durable._lock
+    removed: list[int] = []
+
+    def lock(handle: int) -> bool:
+        if len(removed) < 2:
+            path.unlink()
+            if removed:
+                # Another one has made it anew.
+                path.touch()
+            removed.append(handle)
+        return locked(handle)
+
+    monkeypatch.setattr(durable, "_lock", lock)
+    mine = FileLock(path)
+    assert mine.acquire()
+    assert len(removed) == 2
+    # It is held: on the file that others find.
+    assert not FileLock(path).acquire()
+    mine.release()
+    mine.release()
+    assert not path.exists()
+
+
+def test_a_lock_that_the_file_system_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[int] = []
+    really = os.close
+
+    def refuses(_handle: int) -> bool:
+        raise OSError(95, "Operation not supported")
+
+    def close(handle: int) -> None:
+        closed.append(handle)
+        really(handle)
+
+    monkeypatch.setattr(durable, "_lock", refuses)
+    monkeypatch.setattr(os, "close", close)
+    with pytest.raises(CheckpointError, match="cannot be used: Operation not supported"):
+        CheckpointFile(tmp_path / "c").open(LOAD)
+    assert len(closed) == 1

@@ -47,5 +47,7 @@ async def test_a_load_is_estimated_without_a_table(tmp_path: Path) -> None:
     assert (await estimate(files)).refused == 2
     deletes = await estimate(files, operation="delete", key_names=("pk",))
     assert (deletes.items, deletes.bytes) == (2, 6)
+    # Without the key names, nobody knows what of an item is its key.
+    assert await estimate(files, operation="delete") == await estimate(files)
     with pytest.raises(SourceError, match="no such file"):
         await estimate(tmp_path / "c.csv")

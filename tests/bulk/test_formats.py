@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aiobatch.bulk.errors import FormatError, SourceError
+from aiobatch.bulk.errors import FormatError, MissingExtra, SourceError
 from aiobatch.bulk.formats import (
     FORMATS,
     TYPES,
@@ -191,6 +192,9 @@ BROKEN: list[tuple[FormatName, bytes, str, str]] = [
     ("csv", b"a,n\n1,\xff\n", "is not UTF-8", ""),
     ("csv", b'a,n\n1,"x"y\n', "is not CSV", ""),
     ("csv", b'a,n\n1,"x\n', "is not CSV", ""),
+    ("csv", b"a,n:NS\n1,[true]\n", "is not a number", "n"),
+    ("csv", b"a,n:SS\n1,[1]\n", "is not a string", "n"),
+    ("csv", b"a,n:DDB\n1,{}\n", "has not the shape of DynamoDB's", "n"),
     ("jsonl", b"{\n", "is not JSON", ""),
     ("jsonl", b"[1]\n", "is not a JSON object", ""),
     ("jsonl", b'{"a": NaN}\n', "NaN", ""),
@@ -247,6 +251,47 @@ def test_what_csv_cannot_tell_is_refused() -> None:
         written([{"a": float("nan")}], "dynamodb-json")
 
 
+def test_declared_types_are_those_of_the_values() -> None:
+    types = {"n": "N", "ok": "BOOL", "s": "S"}
+    # NULL has no type of its own in JSON.
+    assert written([{"n": None, "ok": True}], "jsonl", types) == b'{"n":null,"ok":true}\n'
+    for wrong in ({"n": "5"}, {"ok": 1}, {"s": 5}):
+        with pytest.raises(FormatError, match="and its column of type"):
+            written([wrong], "jsonl", types)
+    for format in ("csv", "parquet"):
+        with pytest.raises(FormatError, match="is of type NULL, and its column of type N"):
+            written([{"n": None}], format, {"n": "N"})
+        with pytest.raises(FormatError, match="of type N, and its column of type BOOL"):
+            written([{"ok": 5}], format, {"ok": "BOOL"})
+    [row] = read(b'{"ok": 1}\n', "jsonl", types)
+    assert (row.reason, row.path) == ("is neither true nor false", "ok")
+
+
+def test_columns_are_declared_whole() -> None:
+    for format in ("csv", "parquet"):
+        with pytest.raises(ValueError, match=r"types= has attributes that are no columns: \['n'\]"):
+            open_writer(io.BytesIO(), format, columns=["pk"], types={"n": "N"})
+    with pytest.raises(ValueError, match="columns= is for CSV and Parquet"):
+        open_writer(io.BytesIO(), "jsonl", columns=["pk"])
+
+
+def test_a_row_of_nothing_is_no_line_of_csv() -> None:
+    stream = io.BytesIO()
+    writer = open_writer(stream, "csv", columns=["a"])
+    writer.write({"a": "x"})
+    with pytest.raises(FormatError, match="has no attribute, which is an empty line of CSV"):
+        writer.write({})
+    assert stream.getvalue() == b"a\nx\n"
+
+
+def test_lines_of_json_that_editors_leave_behind() -> None:
+    """A mark at the beginning, empty lines, and no line end at the last."""
+    file = b'\xef\xbb\xbf{"a": 1}\n\n  \r\n{"a": 2}'
+    first, second = read(file, "jsonl")
+    assert (first.item, second.item) == ({"a": 1}, {"a": 2})
+    assert (first.line, second.line, second.number) == (1, 4, 2)
+
+
 def test_an_attribute_called_item() -> None:
     for typed in ('{"S": "x"}', '{"M": {}}', '{"M": {"S": {"N": "1"}}}', '{"L": []}'):
         line = f'{{"Item": {typed}}}\n'.encode()
@@ -262,6 +307,14 @@ def test_a_line_that_never_ends_is_no_row() -> None:
         read(endless, "jsonl")
     with pytest.raises(FormatError, match="a line has more than"):
         read(b"a\n" + endless, "csv")
+
+
+def test_a_row_that_never_ends_is_broken_alone() -> None:
+    lines = [b"y" * 1_000_000 + b"\n"] * 5
+    first, *rest = read(b'a\n"' + b"".join(lines) + b"good\n", "csv")
+    assert (first.item, first.reason) == (None, "is not CSV: the row never ends")
+    assert [row.raw for row in rest] == [*lines[1:], b"good\n"]
+    assert rest[-1].item == {"a": "good"}
 
 
 def test_a_long_cell_is_read() -> None:
@@ -336,3 +389,104 @@ def test_the_header_of_a_csv_has_the_types() -> None:
     reader = open_reader(io.BytesIO(b'a,"b c",d:N\n'), "csv", types={"b c": "SS"})
     assert isinstance(reader, CsvReader)
     assert reader.header == b"a,b c:SS,d:N\n"
+
+
+def parquet_of(table: Any) -> bytes:
+    import pyarrow.parquet as parquet
+
+    stream = io.BytesIO()
+    parquet.write_table(table, stream)
+    return stream.getvalue()
+
+
+def test_more_types_of_parquet() -> None:
+    import pyarrow as pa
+
+    maps = pa.map_(pa.string(), pa.list_(pa.int64()))
+    table = pa.table(
+        {
+            "fixed": pa.array([b"abcd"], pa.binary(4)),
+            "word": pa.array(["x"]).dictionary_encode(),
+            "map": pa.array([[("k", [1, None]), ("w", None)]], maps),
+            "none": pa.array([None], pa.null()),
+        }
+    )
+    [row] = read(parquet_of(table), "parquet")
+    assert row.item == {"fixed": b"abcd", "word": "x", "map": {"k": [1, None], "w": None}}
+    for kind, held in (
+        (pa.map_(pa.int64(), pa.string()), [[(1, "a")]]),
+        (pa.list_(pa.date32()), [[0]]),
+    ):
+        with pytest.raises(FormatError, match=r"attribute t: has the type .* no counterpart"):
+            read(parquet_of(pa.table({"t": pa.array(held, kind)})), "parquet")
+
+
+def test_types_of_parquet_that_are_none() -> None:
+    import pyarrow as pa
+
+    file = parquet_of(pa.table({"a": ["x"]}))
+    with pytest.raises(FormatError, match=r"a file: types= has attributes that are no columns"):
+        read(file, "parquet", {"b": "N"})
+    field = pa.field("a", pa.string(), metadata={b"dynamodb": b"T"})
+    strange = parquet_of(pa.table({"a": ["x"]}, schema=pa.schema([field])))
+    with pytest.raises(FormatError, match=r"a file: the type of 'a' must be one of"):
+        read(strange, "parquet")
+
+
+def test_broken_rows_of_parquet_are_as_broken_in_the_dead_letters() -> None:
+    import pyarrow as pa
+
+    table = pa.table(
+        {
+            "n": ["1", "x", "2", "y"],
+            "doc": ['{"a": 1}', "{}", "{broken", "{}"],
+            "flag": [True, True, False, None],
+            "blob": [b"a", b"b", b"c", None],
+            "real": [0.5, 1.5, 2.5, None],
+            "deep": [[1], [2], [3], None],
+        }
+    )
+    first, *broken = read(parquet_of(table), "parquet", {"n": "N", "doc": "JSON"})
+    assert first.item == {
+        "n": 1,
+        "doc": {"a": 1},
+        "flag": True,
+        "blob": b"a",
+        "real": 0.5,
+        "deep": [1],
+    }
+    assert [(row.number, row.path) for row in broken] == [(2, "n"), (3, "doc"), (4, "n")]
+    assert "is not a number" in broken[0].reason
+    assert "is not JSON" in broken[1].reason
+    told = json.loads(broken[1].raw)["Item"]
+    assert (told["n"], told["flag"], told["blob"]) == ({"N": "2"}, {"BOOL": False}, {"B": "Yw=="})
+    # What has no place there is not taken for the value.
+    assert told["deep"] == {"UNREADABLE": "list"}
+    assert told["real"] == {"N": "2.5"}
+    for row in broken:
+        [again] = read(row.raw, "dynamodb-json")
+        assert again.item is None
+
+
+def test_groups_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet as parquet
+
+    monkeypatch.setattr("aiobatch.bulk.formats.parquet._ROWS_A_GROUP", 10)
+    items = [{"pk": f"{n}"} for n in range(25)]
+    stream = io.BytesIO()
+    writer = open_writer(stream, "parquet", columns=["pk"])
+    for item in items:
+        writer.write(item)
+    writer.close()
+    assert parquet.ParquetFile(io.BytesIO(stream.getvalue())).num_row_groups == 3
+    rows = read(stream.getvalue(), "parquet")
+    assert items_of(rows) == items
+    for start in (9, 10, 24, 25):
+        rest = open_reader(io.BytesIO(stream.getvalue()), "parquet").rows(rows[start - 1].end)
+        assert [row.item for row in rest] == items[start:]
+
+
+def test_without_pyarrow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'aiobatch\[parquet\]'"):
+        read(b"", "parquet")

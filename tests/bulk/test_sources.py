@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aiobatch.bulk.errors import SourceError
+from aiobatch.bulk.errors import MissingExtra, SourceError
 from aiobatch.bulk.sources import Source, open_output, read_error, resolve
 
 
@@ -96,6 +96,12 @@ def test_a_remote_file_that_is_none() -> None:
         Source("memory://there/nothing.csv", "csv").open()
     with pytest.raises(SourceError, match="there is no such file"):
         Source("memory://there/nothing.csv", "csv").fingerprint()
+
+
+def test_a_scheme_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(MissingExtra, match=r"s3://bucket/a\.csv: .*s3fs"):
+        Source("s3://bucket/a.csv", "csv").open()
 
 
 def test_a_cut_stream_is_an_eof(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Command:
 
     async def __call__(self, *arguments: str, stdin: bytes = b"", obeys: bool = False) -> Ended:
         process = await self.start(*arguments, obeys=obeys)
-        out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+        out, err = await asyncio.wait_for(process.communicate(stdin), 180)
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
 

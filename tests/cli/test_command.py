@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import airportsdata
 import orjson
 import pytest
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from aiobatch.bulk.create import create_table
 from aiobatch.cli.app import app
 from aiobatch.testing import Fault, FaultProxy
 from tests.backends import Backend
+from tests.bulk.test_backends import AIRPORTS
 from tests.cli.conftest import Command, lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,29 @@ async def test_files_go_in_and_out(command: Command, db: DynamoDB, tmp_path: Pat
     assert names_in(tmp_path) == {"places.csv", "out.json.gz"}
 
 
+async def test_the_airports_are_loaded_from_their_file_as_it_is(
+    command: Command, db: DynamoDB
+) -> None:
+    """All of them, though the file has nothing to do with us."""
+    ended = await command(
+        *("load", str(AIRPORTS), "--table", "airports", "--create-table", "icao:S"),
+        *("--types", "elevation:N,lat:N,lon:N", "--json"),
+    )
+    assert ended.code == 0, ended.err
+    places = airportsdata.load("ICAO")
+    summary = ended.events[-1]
+    assert (summary["written"], summary["rejected"]) == (len(places), 0)
+    # Some of them: ministack takes as long for the table as for a page of it.
+    some = [{"icao": code} for code in list(places)[:: len(places) // 500]]
+    read = await db.batch_get_item(some, "airports", ordered=True)
+    assert [item and item["icao"] for item in read["Items"]] == [key["icao"] for key in some]
+    for item in read["Items"]:
+        assert item is not None
+        place = places[item["icao"]]
+        numbers = {name: Decimal(str(place[name])) for name in ("elevation", "lat", "lon")}
+        assert item == {name: value for name, value in place.items() if value != ""} | numbers
+
+
 async def test_what_is_wrong_is_told_with_file_and_line(
     command: Command, db: DynamoDB, tmp_path: Path
 ) -> None:
@@ -118,6 +143,8 @@ async def test_what_is_wrong_is_told_with_file_and_line(
     loaded = await command("load", name, "--table", "bad", "--create-table", "pk:S")
     assert loaded.code == 3, loaded.err
     assert "2 rows written, 4 rejected" in loaded.err
+    assert "bad.csv, line 3: n: is not a number" in loaded.err
+    assert "bad.csv, line 7: " in loaded.err
     assert secret not in loaded.err + loaded.out
     reasons = (tmp_path / "bad.rejected.csv.reasons.jsonl").read_bytes()
     assert [orjson.loads(line)["line"] for line in reasons.splitlines()] == [3, 4, 5, 7]
@@ -152,6 +179,8 @@ async def test_a_copy_tells_what_the_target_refuses(
     ended = await command("copy", "wide", "narrow", "--json")
     assert ended.code == 3, ended.err
     assert "30 items copied, 10 rejected" in ended.err
+    assert ended.err.count("wide.rejected.json, line ") == 5
+    assert "and 5 more" in ended.err
     assert "rejected items: wide.rejected.json, the reasons: wide.rejected.json.re" in ended.err
     assert secret not in ended.err
     summary = ended.events[-1]

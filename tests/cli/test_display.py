@@ -1,6 +1,7 @@
 """What the display shows, at the widths of terminals."""
 
 from io import StringIO
+from time import monotonic
 
 import pytest
 from rich.console import Console
@@ -39,6 +40,25 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
         assert any(counter in line for line in lines)
 
 
+@pytest.mark.parametrize("width", [40, 80, 140])
+@pytest.mark.parametrize(
+    "title", ["a.csv → b", "a name of some length/" * 9], ids=["short", "long"]
+)
+def test_title_bar_and_time_have_room(width: int, title: str) -> None:
+    file = StringIO()
+    console = Console(width=width, file=file, force_terminal=True, color_system=None)
+    display = Display(title, "rows", Watch(began=monotonic() - 7265), console=console)
+    display.update(items=1_234_567, share=0.5)
+    console.print(display.render())
+    [head, *_] = file.getvalue().splitlines()
+    assert len(head) == width
+    assert head.endswith("50%, 2:01:05 left")
+    # Half of the bar's room is drawn.
+    assert head.count("━") >= 5
+    shown_title = head[: head.index("━")].rstrip()
+    assert shown_title == title if len(title) < 10 else shown_title.endswith("…")
+
+
 def test_lines_that_no_terminal_reads_are_whole() -> None:
     display, _, file = shown(80, terminal=False)
     display.say("x" * 300)
@@ -69,3 +89,30 @@ def test_a_speed_is_that_of_the_last_seconds() -> None:
 
 def test_times_are_for_people() -> None:
     assert [a_time(each) for each in (0.31, 75, 7265)] == ["0.3 s", "1:15", "2:01:05"]
+
+
+def test_a_display_is_there_while_its_block_runs() -> None:
+    display, _, file = shown(80)
+    with display:
+        display.update(items=5, share=0.5, before=0)
+        display.say("a line in between " + "x" * 100)
+        during = file.getvalue()
+    assert "a very long name" in during
+    # Folded, where a terminal is too narrow; whole, for whoever copies it.
+    assert "a line in between" in during
+    assert file.getvalue().count("x") >= 100
+    # It leaves no trace: the cursor goes up, and each of its lines is erased.
+    assert file.getvalue().removeprefix(during).count("\x1b[2K") >= 2
+
+
+def test_the_time_that_is_left_is_told_once_there_is_something_to_tell_by() -> None:
+    display, watch, file = shown(80)
+    watch.began -= 10
+    display.update(share=0.4, before_share=0.4)
+    display.console.print(display.render())
+    assert "40%" in file.getvalue()
+    assert "left" not in file.getvalue()
+    # A half of what was left took ten seconds.
+    display.update(share=0.7)
+    display.console.print(display.render())
+    assert "70%, 10.0 s left" in file.getvalue() or "70%, 10.1 s left" in file.getvalue()

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from aiobatch import BatchError, BatchTimeout, ClientClosed, Delete, DynamoDB, Put, Retry
+from aiobatch import (
+    BatchError,
+    BatchTimeout,
+    ClientClosed,
+    Delete,
+    DynamoDB,
+    InvalidItem,
+    Put,
+    Retry,
+)
 from aiobatch.testing import FakeWire, Fault
 
 pytestmark = pytest.mark.looptime
@@ -173,3 +182,39 @@ async def test_every_operation_ends_once_and_what_is_told_is_true(seed: int) -> 
             left_over = read["UnprocessedKeys"]
         for table in tables:
             assert found[table] == {item["pk"]: item for item in wire.items(table)}
+
+
+async def test_operations_in_boto3s_wrapping_are_taken(wire: FakeWire) -> None:
+    wire.put("users", keys(1))
+    async with DynamoDB(wire=wire) as db:
+        answer = await db.batch_write(
+            {
+                "users": [
+                    {"PutRequest": {"Item": {"pk": "new"}}},
+                    {"DeleteRequest": {"Key": keys(1)[0]}},
+                ]
+            }
+        )
+    assert answer["ProcessedCount"] == 2
+    assert wire.items("users") == [{"pk": "new"}]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        7,
+        "Put",
+        {"pk": "a"},
+        {"PutRequest": 7},
+        {"PutRequest": {"Key": {"pk": "a"}}},
+        {"DeleteRequest": {"Item": {"pk": "a"}}},
+        {"PutRequest": {"Item": {"pk": "a"}}, "DeleteRequest": {"Key": {"pk": "a"}}},
+    ],
+    ids=repr,
+)
+async def test_what_is_no_operation_is_refused(operation: Any, wire: FakeWire) -> None:
+    async with DynamoDB(wire=wire) as db:
+        with pytest.raises(InvalidItem, match="wrap it, as in Put") as caught:
+            await db.batch_write({"users": [Put({"pk": "first"}), operation]})
+    assert (caught.value.index, caught.value.table_name) == (1, "users")
+    assert wire.items("users") == []

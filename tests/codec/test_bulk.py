@@ -242,3 +242,50 @@ def test_what_was_decoded_before_something_malformed_is_given(
         answer.items.take(asked, 100, entries, found)
     assert found == items[:at]
     assert entries == list(range(at))
+
+
+def never(_: Any) -> Any:
+    raise AssertionError("a plain value needs no help")
+
+
+def test_all_that_there_is_room_for_is_encoded_at_once(codec: Codec) -> None:
+    items = [{"pk": str(number), "v": number} for number in range(5)]
+    fragments: list[bytes] = []
+    identities: list[bytes] = []
+    codec.encode_items(items, SCHEMAS[0], None, never, fragments, identities, ROOM)
+    assert [orjson.loads(one)["pk"]["S"] for one in fragments] == list("01234")
+    assert [orjson.loads(one) for one in identities] == [{"pk": {"S": n}} for n in "01234"]
+    keys = [{"pk": str(number)} for number in range(5)]
+    encoded: list[bytes] = []
+    codec.encode_keys(keys, SCHEMAS[0], never, encoded, ROOM)
+    assert encoded == identities
+
+
+def test_a_key_that_is_no_text_is_left_to_the_function_for_one(codec: Codec) -> None:
+    keys = [{"pk": "a"}, {"pk": "\ud800"}, {"pk": "b"}]
+    encoded: list[bytes] = []
+    with pytest.raises(Refusal, match="surrogate"):
+        codec.encode_keys(
+            keys, SCHEMAS[0], lambda key: codec.encode_key(key, SCHEMAS[0], None), encoded, ROOM
+        )
+    assert encoded == [b'{"pk":{"S":"a"}}']
+
+
+def test_a_view_of_bytes_is_written_as_bytes(codec: Codec) -> None:
+    view = memoryview(b"0123456789")[2:8:2]
+    assert codec.encode_item({"pk": view, "v": [view]}, SCHEMAS[0], None) == codec.encode_item(
+        {"pk": b"246", "v": [b"246"]}, SCHEMAS[0], None
+    )
+
+
+class Money(Decimal):
+    """A caller's own kind of number."""
+
+    def __str__(self) -> str:
+        return f"{Decimal(self):.2f} EUR"
+
+
+def test_a_subclass_of_decimal_is_written_as_the_number(codec: Codec) -> None:
+    item = {"pk": "a", "price": Money("12.5"), "prices": [Money("0.10")], "all": {Money(3)}}
+    plainly = {"pk": "a", "price": Decimal("12.5"), "prices": [Decimal("0.1")], "all": {3}}
+    assert codec.encode_item(item, SCHEMAS[0], None) == codec.encode_item(plainly, SCHEMAS[0], None)

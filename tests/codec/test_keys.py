@@ -114,38 +114,58 @@ def test_no_identity_to_be_had(attributes: Any) -> None:
 
 # --- What a key may be ---
 
+MISSING = "is a key attribute of the table, and missing"
+NO_NAME = "has an attribute whose name is an int: names are strings"
+EMPTY = "is a key attribute, which must not be empty"
+KINDS = "is a key attribute, which must be a string, a number or binary"
+SURROGATE = "has a lone surrogate, which is no valid Unicode: repair the text"
+LONG_PK = "bytes long: a partition key has at most 2048; store a hash of it"
+LONG_SK = "bytes long: a sort key has at most 1024; store a hash of it"
+TWO_LONG = (
+    "has two key attributes of over 1024 bytes, the most that a sort key has; store a hash of one"
+)
+
 REFUSALS: list[tuple[Any, KeySchema | None, str, str]] = [
     ({}, None, "", "has 0 attributes; a key has one or two"),
-    ({"a": 1, "b": 2, "c": 3}, None, "", "has 3 attributes"),
-    ({"pk": "271828"}, BOTH, "sk", "is a key attribute of the table, and missing"),
-    ({"sk": "271828", "x": 1}, BOTH, "pk", "missing"),
-    ({"pk": "a", "sk": "b", "x": 271828}, BOTH, "x", "is not a key attribute of the table"),
-    ({"pk": "a", 5: 271828}, ONE, "", "whose name is an int"),
-    ({5: 1, "a": 271828}, None, "", "whose name is an int"),
-    ({"\ud800": 271828}, None, "", "name has a lone surrogate"),
-    ({"pk": ""}, ONE, "pk", "must not be empty"),
-    ({"pk": b""}, None, "pk", "must not be empty"),
-    ({"pk": None}, ONE, "pk", "must be a string, a number or binary"),
-    ({"pk": True}, ONE, "pk", "must be a string, a number or binary"),
-    ({"pk": [271828]}, ONE, "pk", "must be a string, a number or binary"),
-    ({"pk": {"271828"}}, ONE, "pk", "must be a string, a number or binary"),
-    ({"pk": float("nan")}, ONE, "pk", "is NaN"),
-    ({"pk": "271828\ud800"}, ONE, "pk", "lone surrogate"),
-    ({"pk": "271828" * 342}, ONE, "pk", "is 2052 bytes long: a partition key has at most 2048"),
-    ({"pk": "é" * 1025}, ONE, "pk", "is 2050 bytes long"),
-    ({"pk": b"x" * 2049}, None, "pk", "is 2049 bytes long"),
-    ({"pk": "a", "sk": "x" * 1025}, BOTH, "sk", "is 1025 bytes long: a sort key has at most 1024"),
-    ({"pk": "a", "sk": b"x" * 1025}, BOTH, "sk", "is 1025 bytes long"),
+    ({"a": 1, "b": 2, "c": 3}, None, "", "has 3 attributes; a key has one or two"),
+    ({"pk": "271828"}, BOTH, "sk", MISSING),
+    ({"sk": "271828", "x": 1}, BOTH, "pk", MISSING),
+    (
+        {"pk": "a", "sk": "b", "x": 271828},
+        BOTH,
+        "x",
+        "is not a key attribute of the table: pass pk and sk alone",
+    ),
+    ({"pk": "a", 5: 271828}, ONE, "", NO_NAME),
+    ({5: 1, "a": 271828}, None, "", NO_NAME),
+    ({"\ud800": 271828}, None, "", f"has an attribute whose name {SURROGATE}"),
+    ({"pk": ""}, ONE, "pk", EMPTY),
+    ({"pk": b""}, None, "pk", EMPTY),
+    ({"pk": None}, ONE, "pk", KINDS),
+    ({"pk": True}, ONE, "pk", KINDS),
+    ({"pk": [271828]}, ONE, "pk", KINDS),
+    ({"pk": {"271828"}}, ONE, "pk", KINDS),
+    (
+        {"pk": float("nan")},
+        ONE,
+        "pk",
+        "is NaN, which DynamoDB cannot store: leave it out, or store None",
+    ),
+    ({"pk": "271828\ud800"}, ONE, "pk", SURROGATE),
+    ({"pk": "271828" * 342}, ONE, "pk", f"is 2052 {LONG_PK}"),
+    ({"pk": "é" * 1025}, ONE, "pk", f"is 2050 {LONG_PK}"),
+    ({"pk": b"x" * 2049}, None, "pk", f"is 2049 {LONG_PK}"),
+    ({"pk": "a", "sk": "x" * 1025}, BOTH, "sk", f"is 1025 {LONG_SK}"),
+    ({"pk": "a", "sk": b"x" * 1025}, BOTH, "sk", f"is 1025 {LONG_SK}"),
     # Roles unknown: only one of them can be the partition key.
-    ({"a": "x" * 1025, "b": "x" * 1025}, None, "", "has two key attributes of over 1024"),
+    ({"a": "x" * 1025, "b": "x" * 1025}, None, "", TWO_LONG),
 ]
 
 
 @pytest.mark.parametrize(("key", "schema", "path", "reason"), REFUSALS, ids=range(len(REFUSALS)))
 def test_refusals(key: Any, schema: KeySchema | None, path: str, reason: str) -> None:
     refusal = refused(key, schema)
-    assert refusal.path == path
-    assert reason in refusal.reason
+    assert (refusal.path, refusal.reason) == (path, reason)
     assert "271828" not in str(refusal)
     assert refusal.__context__ is None
 
@@ -221,36 +241,75 @@ def test_a_described_table() -> None:
         {**DESCRIPTION, "KeySchema": [{"AttributeName": "user", "KeyType": "OTHER"}]},
         {**DESCRIPTION, "KeySchema": [{"AttributeName": 5, "KeyType": "HASH"}]},
         {**DESCRIPTION, "KeySchema": [{"AttributeName": ["user"], "KeyType": "HASH"}]},
+        {
+            **DESCRIPTION,
+            "KeySchema": [
+                {"AttributeName": "user", "KeyType": "HASH"},
+                {"AttributeName": "when", "KeyType": "OTHER"},
+            ],
+        },
         {**DESCRIPTION, "AttributeDefinitions": []},
+        {
+            **DESCRIPTION,
+            "AttributeDefinitions": [
+                {"AttributeName": "user", "AttributeType": "M"},
+                {"AttributeName": "when", "AttributeType": "N"},
+            ],
+        },
         {**DESCRIPTION, "AttributeDefinitions": [{"AttributeName": "user", "AttributeType": "M"}]},
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_no_description(description: Any) -> None:
-    with pytest.raises(Malformed):
+    told = r"^the description of the table has no key schema of DynamoDB's$"
+    with pytest.raises(Malformed, match=told):
         KeySchema.from_description(description)
+
+
+def test_types_of_which_one_is_known() -> None:
+    schema = KeySchema(("pk", "sk"), ordered=True, types={"sk": "N"})
+    assert encode_key({"pk": b"a", "sk": 5}, schema, None)
+    assert str(refused({"pk": b"a", "sk": "5"}, schema)) == (
+        "sk: is a key attribute that is a number in the table, and a string here"
+    )
+
+
+def test_names_for_people() -> None:
+    assert (ONE.named(), BOTH.named()) == ("pk", "pk and sk")
 
 
 def test_names() -> None:
     assert KeySchema(("pk", "sk"), ordered=True) == BOTH
     assert ONE.names == ("pk",)
     assert KeySchema.from_names(("b", "a")).in_order == ("a", "b")
+    assert KeySchema.from_names(("x" * 255,)).names == ("x" * 255,)
+    shape = 'key names must be a tuple or list such as ("pk",) or ("pk", "sk"), not '
+    many = "a table has one key attribute (the partition key) or two (and the sort key), not "
     for names, error, text in [
-        ("pk", TypeError, "a tuple or list such as"),
-        (b"pk", TypeError, "a tuple or list"),
-        ({"pk", "sk"}, TypeError, "not set"),
-        ({"pk": "sk"}, TypeError, "not dict"),
-        (None, TypeError, "not NoneType"),
-        (("pk", 5), TypeError, "must be a string, not int"),
-        ((), ValueError, "not 0"),
-        (("a", "b", "c"), ValueError, "not 3"),
-        (("pk", ""), ValueError, "empty"),
-        (("pk", "pk"), ValueError, "different names"),
-        (("x" * 256,), ValueError, "at most 255"),
-        (("\ud800",), ValueError, "lone surrogates"),
+        ("pk", TypeError, f"{shape}str"),
+        (b"pk", TypeError, f"{shape}bytes"),
+        ({"pk", "sk"}, TypeError, f"{shape}set"),
+        ({"pk": "sk"}, TypeError, f"{shape}dict"),
+        (None, TypeError, f"{shape}NoneType"),
+        (("pk", 5), TypeError, "a key name must be a string, not int"),
+        ((), ValueError, f"{many}0"),
+        (("a", "b", "c"), ValueError, f"{many}3"),
+        (("pk", ""), ValueError, "a key name must not be empty"),
+        (
+            ("pk", "pk"),
+            ValueError,
+            "the partition key and the sort key must have different names",
+        ),
+        (("x" * 256,), ValueError, "a key name has at most 255 characters"),
+        (
+            ("\ud800",),
+            ValueError,
+            "a key name must be valid Unicode, without lone surrogates",
+        ),
     ]:
-        with pytest.raises(error, match=text):
+        with pytest.raises(error) as caught:
             KeySchema.from_names(names)  # type: ignore[arg-type]
+        assert str(caught.value) == text
 
 
 @settings(deadline=None, max_examples=50)
@@ -262,7 +321,17 @@ def test_a_schema_learnt_from_a_key_does_not_depend_on_its_order(names: list[str
     assert set(schema.names) == set(names)
 
 
+def test_a_schema_is_learnt_from_a_key_of_the_callers_type() -> None:
+    def serialize(key: object) -> object:
+        assert isinstance(key, complex)
+        return {"pk": key.real, "sk": key.imag}
+
+    assert KeySchema.from_key(2 + 3j, serialize) == KeySchema(("pk", "sk"), ordered=False)
+
+
 def test_no_schema_to_be_learnt() -> None:
+    with pytest.raises(Refusal, match=r"is a str, not a key: pass a mapping"):
+        KeySchema.from_key("a")
     for key in ({}, {"a": 1, "b": 2, "c": 3}):
         with pytest.raises(ValueError, match="one key attribute"):
             KeySchema.from_key(key)

@@ -76,12 +76,14 @@ def test_one_number_has_one_text_however_it_is_written(number: Decimal, zeros: i
         (1e16, "10000000000000000"),
         (1e23, "100000000000000000000000"),
         (10**37, "1" + "0" * 37),
+        (Decimal("1E+37"), "1" + "0" * 37),
         (10**38, "1E+38"),
         (-(10**38), "-1E+38"),
         (1e40, "1E+40"),
         (12 * 10**40, "1.2E+41"),
         (Decimal("1E+125"), "1E+125"),
         (10**125, "1E+125"),
+        (7 * 10**125, "7E+125"),  # as many bits as 10**126
         (Decimal("9" * 38 + "E+88"), "9." + "9" * 37 + "E+125"),
         (Decimal("1E-130"), "1E-130"),
         (Decimal("1." + "0" * 36 + "1E-130"), "1." + "0" * 36 + "1E-130"),
@@ -89,6 +91,12 @@ def test_one_number_has_one_text_however_it_is_written(number: Decimal, zeros: i
 )
 def test_canonical_text(number: Any, text: str) -> None:
     assert text_of(number) == text
+    fragment, _ = encode_item({"list": [number], "map": {"n": number}, "set": {number}}, None, None)
+    assert orjson.loads(fragment) == {
+        "list": {"L": [{"N": text}]},
+        "map": {"M": {"n": {"N": text}}},
+        "set": {"NS": [text]},
+    }
 
 
 @pytest.mark.parametrize(

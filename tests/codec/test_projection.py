@@ -111,56 +111,90 @@ def test_names_that_other_expressions_use() -> None:
     assert compile_projection(None, names, (), names_elsewhere=True) is None
 
 
+END = "an attribute's name is missing at the end"
+BEFORE = "an attribute's name is missing before this"
+COMMA = "a comma or a dot is missing before this"
+NO_PART = "this is no part of a path"
+
+
+@pytest.mark.parametrize(
+    ("expression", "at", "what"),
+    [
+        ("", 0, END),
+        ("  ", 0, END),
+        ("a,", 2, END),
+        (",a", 0, BEFORE),
+        ("a,,b", 2, BEFORE),
+        ("a, ,b", 3, BEFORE),
+        ("a.", 2, END),
+        ("a. ", 2, END),
+        (".a", 0, BEFORE),
+        (" .a", 1, BEFORE),
+        ("a..b", 2, BEFORE),
+        ("a.[0]", 2, BEFORE),
+        ("[0]", 0, BEFORE),
+        ("a[0]b", 4, COMMA),
+        ("a b", 2, COMMA),
+        ("a[]", 1, NO_PART),
+        ("a[-1]", 1, NO_PART),
+        ("a[x]", 1, NO_PART),
+        ("a[\u0665]", 1, NO_PART),
+        ("a[0", 1, NO_PART),
+        ("a, b]", 4, NO_PART),
+        ("a =  :b", 2, NO_PART),
+        ("size(a)", 4, NO_PART),
+        ("#", 0, NO_PART),
+        ("a, # b", 3, NO_PART),
+    ],
+)
+def test_what_is_malformed_and_where(expression: str, at: int, what: str) -> None:
+    with pytest.raises(ValueError, match="at character") as caught:
+        compile_projection(expression, None, ("pk",))
+    assert (
+        str(caught.value) == f"projection_expression: at character {at} of {expression!r}: {what}"
+    )
+
+
+UNDEFINED = "projection_expression: #x is not defined in expression_attribute_names"
+NO_PLACEHOLDER = "is no placeholder: # and then letters, digits or underscores"
+BELOW = "projection_expression: 'pk' is a key attribute, which has nothing below it: name it alone"
+UNUSED = "not used in projection_expression, which DynamoDB refuses"
+
+
 @pytest.mark.parametrize(
     ("expression", "names", "text"),
     [
-        ("", None, "at character 0 of '': an attribute's name is missing at the end"),
-        ("  ", None, "an attribute's name is missing at the end"),
-        ("a,", None, "at character 2 of 'a,': an attribute's name is missing at the end"),
-        (",a", None, "at character 0 of ',a': an attribute's name is missing before this"),
-        ("a,,b", None, "at character 2"),
-        ("a.", None, "missing at the end"),
-        (".a", None, "at character 0"),
-        ("a..b", None, "at character 2"),
-        ("a.[0]", None, "at character 2"),
-        ("[0]", None, "at character 0"),
-        ("a[0]b", None, "at character 4 of 'a[0]b': a comma or a dot is missing before this"),
-        ("a b", None, "at character 2"),
-        ("a[]", None, "at character 1 of 'a[]': this is no part of a path"),
-        ("a[-1]", None, "at character 1"),
-        ("a[x]", None, "at character 1"),
-        ("a[\u0665]", None, "at character 1"),
-        ("a[0", None, "at character 1"),
-        ("a, b]", None, "at character 4"),
-        ("a =  :b", None, "at character 2"),
-        ("size(a)", None, "at character 4"),
-        ("#", None, "at character 0"),
-        ("a, # b", None, "at character 3"),
-        ("#x", None, "#x is not defined in expression_attribute_names"),
-        ("a.#x", {}, "#x is not defined"),
-        ("a", {"#x": "b"}, "#x not used in projection_expression"),
-        ("#x", {"#x": "b", "#y": "c", "#z": "d"}, "#y, #z not used"),
-        (None, {"#x": "b"}, "without projection_expression"),
-        ("x", {"x": "b"}, "'x' is no placeholder"),
-        ("#a-b", {"#a-b": "b"}, "'#a-b' is no placeholder"),
-        ("#x", {"#x": ""}, "#x stands for an empty name"),
-        ("pk.a", None, "'pk' is a key attribute, which has nothing below it"),
-        ("#k[0]", {"#k": "pk"}, "'pk' is a key attribute"),
+        ("#x", None, UNDEFINED),
+        ("a.#x", {}, UNDEFINED),
+        ("a", {"#x": "b"}, f"expression_attribute_names: #x {UNUSED}"),
+        ("#x", {"#x": "b", "#y": "c", "#z": "d"}, f"expression_attribute_names: #y, #z {UNUSED}"),
+        (
+            None,
+            {"#x": "b"},
+            "expression_attribute_names without projection_expression: nothing uses them",
+        ),
+        ("x", {"x": "b"}, f"expression_attribute_names: 'x' {NO_PLACEHOLDER}"),
+        ("#a-b", {"#a-b": "b"}, f"expression_attribute_names: '#a-b' {NO_PLACEHOLDER}"),
+        ("#x", {"#x": ""}, "expression_attribute_names: #x stands for an empty name"),
+        ("pk.a", None, BELOW),
+        ("#k[0]", {"#k": "pk"}, BELOW),
     ],
 )
 def test_mistakes(expression: Any, names: Any, text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
         compile_projection(expression, names, ("pk",))
+    assert str(caught.value) == text
 
 
 def test_wrong_types() -> None:
+    strings = "expression_attribute_names must map placeholders to names, as strings"
     for expression, names, text in [
         (["a"], None, "projection_expression must be a string, not list"),
         ("a", ["#x"], "expression_attribute_names must be a mapping, not list"),
-        ("#x", {"#x": 5}, "as strings"),
-        ("#x", {5: "x"}, "as strings"),
+        ("#x", {"#x": 5}, strings),
+        ("#x", {5: "x"}, strings),
     ]:
-        with pytest.raises(TypeError, match=text):
+        with pytest.raises(TypeError, match=f"^{text}$"):
             compile_projection(expression, names, ())  # type: ignore[arg-type]
 
 

@@ -1,6 +1,8 @@
 """The shared backoff: no wait is cut short, none lasts more than a tick too long."""
 
 import asyncio
+import math
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -64,6 +66,15 @@ def test_a_whole_number_of_ticks_stays_in_its_tick() -> None:
         queue: BackoffQueue[str] = BackoffQueue()
         queue.push("a", [0], tick * TICK)
         assert queue.next_due() == tick * TICK
+
+
+def test_a_hair_more_than_a_whole_number_of_ticks_is_the_next_tick() -> None:
+    """Divided by the tick, it is a whole number, and would be woken too early."""
+    for tick in range(1, 2000):
+        due = math.nextafter(tick * TICK, math.inf)
+        queue: BackoffQueue[str] = BackoffQueue()
+        queue.push("a", [0], due)
+        assert queue.next_due() == (tick + 1) * TICK
 
 
 def test_dropped_turns_do_not_pile_up() -> None:
@@ -152,6 +163,53 @@ async def test_a_cancelled_sleeper_leaves_nothing_behind() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@pytest.mark.looptime
+async def test_it_sleeps_until_somebody_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes later, or leaves, does not wake it."""
+    backoff = Backoff()
+    looks = 0
+    pop_due = backoff._queue.pop_due
+
+    def counted(now: float) -> Iterator[object]:
+        nonlocal looks
+        looks += 1
+        return pop_due(now)
+
+    monkeypatch.setattr(backoff._queue, "pop_due", counted)
+    first = asyncio.create_task(backoff.sleep(1.0))
+    await asyncio.sleep(0.001)
+    for _ in range(5):
+        later = asyncio.create_task(backoff.sleep(5.0))
+        await asyncio.sleep(0.001)
+        later.cancel()
+        await asyncio.gather(later, return_exceptions=True)
+        await asyncio.sleep(0.001)
+    assert looks == 0
+    await first
+    assert looks == 1
+
+
+@pytest.mark.looptime
+async def test_a_closed_backoff_wakes_nobody_and_leaves_no_task() -> None:
+    backoff = Backoff()
+    await backoff.aclose()
+    woken: list[list[int]] = []
+    backoff.wait(woken.append, [1], 0.1)
+    await asyncio.sleep(0.01)
+    await backoff.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await asyncio.sleep(1.0)
+    assert woken == []
+
+
+def first_tick(due: float) -> int:
+    """The first tick that is not before a due time: a division would round."""
+    tick = int(due / TICK) - 1
+    while tick * TICK < due:
+        tick += 1
+    return tick
+
+
 class BackoffMachine(RuleBasedStateMachine):
     """Against a model: who waits with what until when, and who came first in a tick."""
 
@@ -189,7 +247,7 @@ class BackoffMachine(RuleBasedStateMachine):
         assert set(late) <= set(entries), "more than a tick late"
         # Of what was due at one time, who came first goes first.
         firsts = [of_owner[0] for _, of_owner in woken]
-        ticks = [-(-waiting[first][0] // TICK) for first in firsts]
+        ticks = [first_tick(waiting[first][0]) for first in firsts]
         for one in range(1, len(woken)):
             if ticks[one] == ticks[one - 1]:
                 assert firsts[one - 1] < firsts[one]
@@ -208,3 +266,27 @@ class BackoffMachine(RuleBasedStateMachine):
 
 
 TestBackoffMachine = BackoffMachine.TestCase
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_cancelled_in_the_turn_of_its_waking_harms_nobody(turns: int) -> None:
+    loop = asyncio.get_running_loop()
+    backoff = Backoff()
+    cancelled, other = [asyncio.create_task(backoff.sleep(1.0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    due = backoff._queue.next_due()
+    assert due is not None
+
+    def cancel(turns: int) -> None:
+        # Its future is cancelled, and it has not run since, when the backoff comes to wake it.
+        if turns:
+            loop.call_soon(cancel, turns - 1)
+        else:
+            cancelled.cancel()
+
+    loop.call_at(due, cancel, turns)
+    await asyncio.wait([cancelled, other])
+    assert cancelled.done()
+    assert other.exception() is None
+    await backoff.aclose()

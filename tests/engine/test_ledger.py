@@ -49,6 +49,19 @@ def test_another_entry_takes_the_place_of_one_that_ended(doubtful: bool) -> None
     assert ledger.state(0) is (State.UNKNOWN if doubtful else State.UNPROCESSED)
 
 
+def test_others_take_the_places_of_many_that_ended() -> None:
+    ledger = Ledger(3, writes=True)
+    ledger.depart([0, 2])
+    ledger.rejected(2, "ValidationException", "no")
+    ledger.returned([0], doubtful=True)
+    ledger.given_up(0)
+    assert ledger.reopen_all([2, 0]) == bytes([State.REJECTED, State.UNKNOWN])
+    assert not ledger.rejections
+    assert all(ledger.is_pending(entry) for entry in range(3))
+    ledger.close()
+    assert [ledger.state(entry) for entry in range(3)] == [State.UNPROCESSED] * 3
+
+
 def test_another_entry_is_no_longer_in_flight_nor_rejected() -> None:
     ledger = Ledger(3, writes=True)
     ledger.rejected(0, "ValidationException", "no")

@@ -94,6 +94,14 @@ def test_a_plan_that_is_added_to_knows_when_a_request_is_full() -> None:
     assert [plan.cut(), plan.cut()] == [[0], [2]]
 
 
+def test_many_are_added_together() -> None:
+    plan = Plan((), lambda _: 1, max_entries=3, max_bytes=100)
+    plan.add(7)
+    plan.extend([4, 5])
+    assert plan.fills_a_request
+    assert (plan.fresh, plan.cut(), plan.fresh) == (3, [7, 4, 5], 0)
+
+
 def test_a_shrunk_plan_widens_again_and_no_further() -> None:
     plan = Plan(range(1000), lambda _: 1, max_entries=100, max_bytes=1000)
     plan.shrink(10)

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NoOpTracer, NoOpTracerProvider, Span, SpanKind, StatusCode
 
 from aiobatch import AiobatchError, BatchError, Delete, DynamoDB, Put, TableNotFound
 from aiobatch.integrations.otel import OpenTelemetryHook
@@ -321,3 +321,28 @@ def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'aiobatch\[otel\]'"):
         importlib.import_module("aiobatch.integrations.otel")
+
+
+class BrokenTracer(NoOpTracer):
+    def start_span(self, *args: Any, **kwargs: Any) -> Span:
+        raise RuntimeError("the exporter is gone")
+
+
+class BrokenTracers(NoOpTracerProvider):
+    def get_tracer(self, *args: Any, **kwargs: Any) -> NoOpTracer:
+        return BrokenTracer()
+
+
+async def test_a_tracer_that_fails_harms_neither_calls_nor_metrics(
+    wire: FakeWire, telemetry: Telemetry
+) -> None:
+    hook = OpenTelemetryHook(
+        tracer_provider=BrokenTracers(),
+        meter_provider=telemetry.meter_provider,
+        request_spans=True,
+    )
+    wire.script([Fault.throttle()])
+    async with client(wire, hook) as db:
+        answer = await db.batch_write_item(items(25), "users")
+    assert answer["ProcessedCount"] == 25
+    assert [point.value for point in telemetry.points("aiobatch.client.requests")] == [2]

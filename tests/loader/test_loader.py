@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -867,15 +868,20 @@ async def test_clearing_a_loader_without_a_cache_does_nothing(db: DynamoDB, wire
 async def test_a_caller_that_is_cancelled_at_any_step_harms_no_other(
     fault: Fault, db: DynamoDB, wire: FakeWire
 ) -> None:
+    loop = asyncio.get_running_loop()
     outcomes = set()
-    for turns in range(60):
+    for turns in range(120):
         users = db.loader("users", retry=Retry(max_retries=0))
         wire.script([fault])
         first, second = [asyncio.create_task(users.load(key(number))) for number in (1, 2)]
         joined = asyncio.create_task(users.load(key(1)))
-        for _ in range(turns):
+        for _ in range(turns // 2):
             await asyncio.sleep(0)
-        first.cancel()
+        # Before or after the others whose turn it is.
+        if turns % 2:
+            loop.call_soon(first.cancel)
+        else:
+            first.cancel()
         ended = await asyncio.gather(first, second, joined, return_exceptions=True)
         outcomes.add(isinstance(ended[0], asyncio.CancelledError))
         if fault == Fault.none():
@@ -895,3 +901,31 @@ async def test_a_client_that_cannot_be_opened_tells_every_caller() -> None:
     )
     await db.aclose()
     assert {type(error) for error in found} == {ProfileNotFound}
+
+
+async def test_what_is_primed_may_hold_what_no_answer_holds(db: DynamoDB, wire: FakeWire) -> None:
+    users = db.loader("users", cache={})
+    primed = OrderedDict(key(1) | {"pair": (["a"], ["b"]), "frozen": frozenset({1})})
+    users.prime(key(1), primed)
+    first, second = await asyncio.gather(users.load(key(1)), users.load(key(1)))
+    assert first == second == primed
+    assert first is not None
+    assert second is not None
+    first["pair"][0].append("changed")
+    assert second["pair"] == primed["pair"] == (["a"], ["b"])
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_key_names_of_a_table_that_was_made_anew(
+    many: bool, db: DynamoDB, wire: FakeWire
+) -> None:
+    users = db.loader("users")
+    await users.load(key(1))
+    # As they were before.
+    (await db._engine()).schemas.describe("users", codec.KeySchema.from_names(("old",)))
+    if many:
+        assert await users.load_many([key(2), key(3)]) == [item(2), item(3)]
+    else:
+        assert await users.load(key(2)) == item(2)
+    assert [request.operation for request in wire.requests].count("DescribeTable") == 1

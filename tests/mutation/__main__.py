@@ -42,7 +42,9 @@ pytest_add_cli_args = [
 pytest_add_cli_args_test_selection = [{tests}]
 use_git_change_detection = false
 track_dependencies = false
-timeout_multiplier = 1.0  # twice the time that the tests take: a change may make a loop endless
+# A change may make a loop endless: three times what the tests take, and 15 s.
+timeout_constant = 5.0
+timeout_multiplier = 3.0
 """
 
 

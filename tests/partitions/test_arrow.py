@@ -1,6 +1,8 @@
 """Rows of Arrow as items, and items as columns: both ways, whatever the types."""
 
+import importlib
 import pickle
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -142,6 +144,11 @@ def test_sets_that_are_none() -> None:
         (pa.decimal128(5, 2), Decimal("1000"), "more digits than decimal128"),
         (pa.decimal128(5, 2), Decimal("0.001"), "more digits than decimal128"),
         (pa.bool_(), "true", "is a string"),
+        (pa.float64(), "1.5", "is a string in DynamoDB, and the schema has double"),
+        (pa.decimal128(5, 2), True, "is a boolean in DynamoDB"),
+        (pa.list_(pa.string()), "a", "is a string in DynamoDB"),
+        (pa.map_(pa.string(), pa.int64()), ["k"], "is a list in DynamoDB"),
+        (pa.struct([("a", pa.string())]), {"a"}, "is a set in DynamoDB"),
         (pa.list_(pa.string()), ["a", None, {"b": 1}], r"attribute x\[2\]: is a map"),
         (pa.map_(pa.string(), pa.int64()), {"k": b""}, r"attribute x\.k: is binary"),
         (pa.struct([("a", pa.struct([("b", pa.bool_())]))]), {"a": {"b": []}}, r"x\.a\.b: is a l"),
@@ -160,3 +167,52 @@ def test_values_that_do_not_fit(kind: Any, value: Any, told: str) -> None:
 def test_types_that_nothing_can_be_read_as(kind: Any) -> None:
     with pytest.raises(ValueError, match=r"column 'x' has the type .* DynamoDB has none like it"):
         BatchMaker(pa.schema([("x", kind)]))
+
+
+def test_maps_with_string_keys_alone() -> None:
+    with pytest.raises(ValueError, match="column 'x' is a map with keys that are no strings"):
+        BatchMaker(pa.schema([("x", pa.map_(pa.int64(), pa.string()))]))
+
+
+def test_a_column_of_nothing() -> None:
+    schema = pa.schema([("x", pa.null()), ("y", pa.string())])
+    batch = BatchMaker(schema).batch([{"x": "whatever", "y": "a"}, {}])
+    assert batch.to_pylist() == [{"x": None, "y": "a"}, {"x": None, "y": None}]
+
+
+def test_rows_without_columns_are_counted() -> None:
+    batch = BatchMaker(pa.schema([])).batch([{"pk": "a"}, {"pk": "b"}])
+    assert (batch.num_rows, batch.num_columns) == (2, 0)
+
+
+def test_maps_in_maps() -> None:
+    deep = pa.map_(pa.string(), pa.map_(pa.string(), pa.list_(pa.map_(pa.string(), pa.int64()))))
+    batch = pa.RecordBatch.from_pylist(
+        [{"x": [("a", [("b", [[("c", 1)], None])]), ("d", None)]}], schema=pa.schema([("x", deep)])
+    )
+    [item] = RowMaker().rows(batch)
+    assert item == {"x": {"a": {"b": [{"c": 1}, None]}, "d": None}}
+
+
+def test_batches_of_one_frame_may_differ_in_their_schemas() -> None:
+    maker = RowMaker()
+    maps = pa.schema([("x", pa.map_(pa.string(), pa.int64()))])
+    for _ in range(2):
+        batch = pa.RecordBatch.from_pylist([{"x": [("a", 1)]}], schema=maps)
+        assert maker.rows(batch) == [{"x": {"a": 1}}]
+    assert maker.rows(pa.RecordBatch.from_pylist([{"x": ["a"]}])) == [{"x": ["a"]}]
+
+
+def test_settings_that_are_none() -> None:
+    with pytest.raises(ValueError, match='nulls must be "omit" or "write", not \'keep\''):
+        RowMaker(nulls="keep")  # type: ignore[arg-type]
+    for wrong in ({"sets": "tags"}, {"columns": "tags"}):
+        with pytest.raises(TypeError, match="take lists of names, not a str"):
+            RowMaker(**wrong)  # type: ignore[arg-type]
+
+
+def test_without_pyarrow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "aiobatch.partitions.arrow")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pip install 'aiobatch\[parquet\]'"):
+        importlib.import_module("aiobatch.partitions.arrow")

@@ -13,6 +13,7 @@ import pytest
 from aiobatch import DynamoDB, Retry, TableNotFound
 from aiobatch.partitions import query_partition, scan_batches, scan_segment, write_partition
 from aiobatch.partitions.arrow import Mismatch
+from aiobatch.partitions.read import as_batches
 from aiobatch.testing import Fault, FaultProxy
 from tests.conftest import TableFactory
 
@@ -109,6 +110,25 @@ async def test_record_batches(filled: str, endpoint_url: str) -> None:
     assert sorted(found["sk"].to_pylist()) == sorted(list(range(30)) * 20)
     assert set(found["price"].to_pylist()) == {Decimal("1.50")}
     assert found["none"].null_count == 600
+
+
+async def test_rows_without_columns_are_counted(filled: str, endpoint_url: str) -> None:
+    def read() -> tuple[int, int]:
+        batches = list(scan_batches(0, 1, filled, pa.schema([]), endpoint_url=endpoint_url))
+        return sum(batch.num_rows for batch in batches), batches[0].num_columns
+
+    assert await asyncio.to_thread(read) == (600, 0)
+
+
+@pytest.mark.parametrize("count", [0, 3, 10, 12])
+def test_batches_have_a_size(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("aiobatch.partitions.read._BATCH", 5)
+    schema = pa.schema([("n", pa.int64())])
+    batches = list(as_batches([{"n": Decimal(n)} for n in range(count)], schema))
+    assert [row["n"] for batch in batches for row in batch.to_pylist()] == list(range(count))
+    assert [batch.num_rows for batch in batches] == [
+        min(5, count - at) for at in range(0, count, 5)
+    ]
 
 
 async def test_a_value_that_does_not_fit(filled: str, endpoint_url: str) -> None:

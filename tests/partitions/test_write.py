@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from aiobatch import Retry
-from aiobatch.partitions import Ledger, Problem, WriteFailed, write_partition
+from aiobatch.partitions import Ledger, Problem, WriteFailed, write_batches, write_partition
 from aiobatch.testing import Fault, FaultProxy
 from tests.conftest import TableFactory
 
@@ -131,6 +132,51 @@ async def test_throttling_that_does_not_end_may_end_later(
     assert ledger.failure is not None
 
 
+async def test_leftovers_without_an_error_are_told_of(
+    table: TableFactory, endpoint_url: str
+) -> None:
+    name = await table()
+    async with FaultProxy(endpoint_url) as proxy:
+        proxy.always(Fault.partial(1.0), operation="BatchWriteItem")
+        ledger = await asyncio.to_thread(
+            write_partition, rows(50), name, endpoint_url=proxy.endpoint_url, retry=QUICK
+        )
+    # Each answer lets at least one row through.
+    assert ledger.unprocessed == ledger.left > 0
+    assert ledger.may_succeed
+    assert ledger.failure == "rows were left over when the retries were spent"
+    with pytest.raises(WriteFailed, match=r"unprocessed\. cause: rows were left over"):
+        ledger.check()
+
+
+async def test_settings_that_no_client_takes(write: Write) -> None:
+    ended: list[Ledger] = []
+    with pytest.raises(ValueError, match="max_concurrency") as caught:
+        await in_task(write, rows(5), "users", max_concurrency=0, on_end=ended.append)
+    assert ended == [Ledger(table_name="users", partitions=1)]
+    assert "of 0 rows taken, none ended" in caught.value.__notes__[0]
+
+
+async def test_record_batches_are_written(
+    table: TableFactory, endpoint_url: str, raw_client: Any
+) -> None:
+    name = await table()
+    batches = [
+        pa.RecordBatch.from_pylist([{"pk": f"{n}", "tags": ["b", "a"], "none": None}])
+        for n in range(3)
+    ]
+
+    def run(**settings: Any) -> Ledger:
+        return write_batches(batches, name, endpoint_url=endpoint_url, **settings)
+
+    assert (await asyncio.to_thread(run, sets=["tags"])).check().processed == 3
+    stored = await raw_client.get_item(TableName=name, Key={"pk": {"S": "2"}})
+    assert sorted(stored["Item"].pop("tags")["SS"]) == ["a", "b"]
+    assert stored["Item"] == {"pk": {"S": "2"}}
+    deleted = await asyncio.to_thread(run, columns=["pk"], operation="delete")
+    assert (deleted.processed, await count(raw_client, name)) == (3, 0)
+
+
 async def test_faults_on_the_way(table: TableFactory, endpoint_url: str, raw_client: Any) -> None:
     name = await table()
     async with FaultProxy(endpoint_url, seed=3) as proxy:
@@ -159,6 +205,25 @@ async def test_a_source_that_fails(write: Write, table: TableFactory, raw_client
     assert [ledger.processed for ledger in ended] == [600]
     assert "600 processed" in caught.value.__notes__[0]
     assert await count(raw_client, name) == 600
+
+
+async def test_a_source_that_fails_while_rows_are_left(
+    table: TableFactory, endpoint_url: str
+) -> None:
+    name = await table()
+
+    def source() -> Iterator[dict[str, Any]]:
+        yield from rows(30)
+        raise OSError("secret.csv is gone")
+
+    async with FaultProxy(endpoint_url) as proxy:
+        proxy.always(Fault.throttle(), operation="BatchWriteItem")
+        ledger = await asyncio.to_thread(
+            write_partition, source(), name, endpoint_url=proxy.endpoint_url, retry=QUICK
+        )
+    # What others say may quote an item.
+    assert (ledger.unprocessed, ledger.failure) == (30, "OSError")
+    assert ledger.may_succeed
 
 
 async def test_rows_are_read_in_the_thread_of_the_task(write: Write, table: TableFactory) -> None:
@@ -225,3 +290,15 @@ def test_ledgers_add_up_and_travel() -> None:
     assert pickle.loads(pickle.dumps(total)) == total
     assert str(first.problems[0]) == "partition 0, row 1, attribute a[0].b: is NaN"
     assert str(Problem(None, 2, "", "is empty")) == "row 2: is empty"
+    with pytest.raises(TypeError):
+        _ = first + 5  # type: ignore[operator]
+
+
+def test_a_failure_without_a_cause_of_its_own() -> None:
+    left = Ledger(table_name="t", accepted=3, processed=1, unprocessed=2)
+    with pytest.raises(WriteFailed) as caught:
+        left.check()
+    told = str(caught.value)
+    assert "of 3 rows taken, 1 processed, 2 unprocessed" in told
+    assert "cause" not in told
+    assert "at fault" not in told

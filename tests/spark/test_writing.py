@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import functions
 
-from aiobatch.integrations.spark import read_report
+from aiobatch.integrations.spark import interleave, read_report
 from aiobatch.testing import Fault, FaultProxy
 from tests.conftest import TableFactory
 from tests.spark.conftest import LOCAL, in_spark
@@ -158,6 +159,22 @@ async def test_a_table_that_is_not_there_when_the_tasks_come(
     assert total.failure is not None
     # Not tried again: it would be missing then, too.
     assert len(attempts) == 2
+
+
+async def test_rows_are_interleaved_by_their_keys(frame: Any) -> None:
+    def spread(partitions: int | None) -> Any:
+        twice = interleave(frame.union(frame), "pk", partitions=partitions)
+        return twice.withColumn("at", functions.spark_partition_id()).collect()
+
+    for partitions in (3, None):
+        rows = await in_spark(spread, partitions)
+        assert sorted(row.pk for row in rows) == sorted([f"{n:05}" for n in range(2000)] * 2)
+        # Rows of one key are together, and no run of keys is.
+        assert len({(row.pk, row.at) for row in rows}) == 2000
+        assert len({row.at for row in rows}) == (partitions or 4)
+        pairs = pairwise(rows)
+        assert sum(int(after.pk) - int(before.pk) == 1 for before, after in pairs) < 100
+        assert rows[0].asDict().keys() == {"pk", "n", "at"}
 
 
 async def test_a_table_that_goes_away_meanwhile(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -127,6 +127,103 @@ async def test_an_invalid_item_ends_it_after_those_before(
     assert caught.value.response["ProcessedCount"] == at
     assert [one["index"] for one in caught.value.response["InvalidItems"]] == [at]
     assert held(wire) == {f"key-{number}": item(number) for number in range(at)}
+
+
+async def test_what_was_read_ahead_of_an_invalid_item_is_in_the_account(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    given: list[Item] = []
+
+    def source() -> Iterator[Item]:
+        for number in range(100):
+            given.append({"pk": "x", "n": float("nan")} if number == 30 else item(number))
+            yield given[-1]
+
+    with pytest.raises(InvalidItem) as caught:
+        await db.bulk_write(source(), "things")
+    response = caught.value.response
+    assert response is not None
+    # Sent is what stood before it alone; what stood behind it is left, and nothing is lost.
+    assert set(held(wire)) == {f"key-{number}" for number in range(30)}
+    assert response["ProcessedCount"] == 30
+    assert response["UnprocessedItems"] == given[31:]
+    assert response["UnprocessedCount"] == len(given) - 31 < 25
+
+
+async def test_no_more_is_read_ahead_than_there_is_room_for(db: DynamoDB, wire: FakeWire) -> None:
+    wire.always(Fault.latency(1.0))
+    given = 0
+
+    def source() -> Iterator[Item]:
+        nonlocal given
+        for given in range(1, 101):
+            yield item(given)
+
+    task = asyncio.create_task(db.bulk_write(source(), "things", max_pending=10))
+    await asyncio.sleep(0.5)
+    # One more waits for room.
+    assert given == 11
+    report = await task
+    assert report.processed == 100
+
+
+async def test_a_key_that_comes_again_at_once_acts_in_its_order(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    source = [{"pk": f"key-{number % 7}", "n": number} for number in range(60)]
+    report = await db.bulk_write(source, "things")
+    assert report.processed == 60
+    assert held(wire) == {f"key-{n % 7}": {"pk": f"key-{n % 7}", "n": n} for n in range(53, 60)}
+
+
+@pytest.mark.parametrize("operation", ["put", "delete"])
+async def test_what_is_refused_among_others_is_told_by_its_position(
+    db: DynamoDB, wire: FakeWire, operation: Literal["put", "delete"]
+) -> None:
+    wire.put("things", items(60))
+    source: list[Item] = [{"pk": f"key-{number}"} for number in range(60)]
+    for number in (3, 4, 24, 59):
+        source[number] = {"pk": ""}
+    report = await db.bulk_write(source, "things", operation=operation, on_invalid="collect")
+    assert [one["index"] for one in report.invalid_items] == [3, 4, 24, 59]
+    assert report.processed == 56
+    assert_ended(report)
+
+
+async def test_items_of_all_kinds_take_turns(db: DynamoDB, wire: FakeWire) -> None:
+    """Those that the codec hands back one by one stand among those that it takes together."""
+
+    class Model:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def to_resource_dictionary(self) -> Item:
+            return item(self.number)
+
+    source = [Model(n) if n % 3 == 0 else item(n) for n in range(100)]
+    report = await db.bulk_write(source, "things")
+    assert report.processed == 100
+    assert held(wire) == {f"key-{number}": item(number) for number in range(100)}
+
+
+async def test_a_source_that_is_interrupted_leaves_its_account(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    reports: list[WriteReport] = []
+
+    class Interrupted(BaseException):
+        pass
+
+    def source() -> Iterator[Item]:
+        yield from items(30)
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await db.bulk_write(source(), "things", on_progress=reports.append)
+    report = reports[-1]
+    assert report.accepted == 30
+    assert_ended(report)
+    assert len(held(wire)) <= report.processed + report.unknown
 
 
 async def test_invalid_items_can_be_collected(db: DynamoDB, wire: FakeWire) -> None:

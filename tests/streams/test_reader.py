@@ -421,6 +421,25 @@ async def test_an_invalid_key_ends_it_after_those_before(
     assert_ended(stream.report)
 
 
+async def test_what_was_read_ahead_of_an_invalid_key_is_in_the_account(db: DynamoDB) -> None:
+    given: list[Item] = []
+
+    def source() -> Iterator[Item]:
+        for number in range(300):
+            given.append({"pk": ""} if number == 130 else key(number))
+            yield given[-1]
+
+    stream = db.iter_get(source(), "things")
+    with pytest.raises(InvalidItem) as caught:
+        await collect(stream)
+    response = caught.value.response
+    assert response is not None
+    assert response["Count"] == 130
+    assert response["UnprocessedKeys"] == given[131:]
+    assert len(given) < 130 + 100 + 1
+    assert_ended(stream.report)
+
+
 async def test_invalid_keys_can_be_collected(db: DynamoDB, wire: FakeWire) -> None:
     given = [{"pk": ""}, key(0), {"other": {}}, key(1), {"pk": 1, "sk": 2}]
     stream = db.iter_get(given, "things", on_invalid="collect")
@@ -606,3 +625,22 @@ async def test_a_client_that_closes_before_the_first_key_ends_it(wire: FakeWire)
     assert caught.value.response is not None
     assert caught.value.response["UnprocessedKeys"] == [{"other": "a"}]
     assert_ended(stream.report)
+
+
+async def test_an_answer_that_nobody_took_is_left_with_its_key_that_came_again(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.script([Fault.none()])
+    wire.always(Fault.silence())
+
+    async def source() -> AsyncIterator[Item]:
+        yield key(1)
+        await asyncio.sleep(1)
+        yield key(1)
+
+    async with db.iter_get(source(), "things", max_wait=0.0) as items:
+        await asyncio.sleep(5)
+    # Two entries, one key to ask for again.
+    assert items.report.unprocessed == 2
+    assert items.report.unprocessed_keys == [key(1)]
+    assert_ended(items.report)

@@ -726,7 +726,7 @@ async def test_a_write_that_comes_while_an_answer_is_being_read_is_written(
         while call.ledger.is_pending(entry.place):  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert not call.ledger.is_in_flight(entry.place)
-        assert not entry.over
+        assert writer._in_hand
         await writer.put(item(1, 7))
     assert written(wire) == [[("del", "key-1", None)], [("put", "key-1", 7)]]
     assert held(wire) == {"key-1": item(1, 7)}
@@ -785,6 +785,7 @@ async def test_a_flush_of_a_writer_that_ended_tells_so(db: DynamoDB, wire: FakeW
         # The first may have been written; the later one, which never left, is what is left.
         (Fault.truncated(), "unknown", "UnknownItems"),
         (Fault.access_denied(), "unprocessed", "UnprocessedItems"),
+        (Fault.none(), "unprocessed", "UnprocessedItems"),
     ],
     ids=str,
 )
@@ -884,3 +885,21 @@ async def test_tasks_are_ended_even_if_the_waiting_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await ending
     assert task.done()
+
+
+async def test_a_stall_that_ends_at_the_pace_of_the_table_ends_it(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    """Nothing is in flight then: all of it waits for its turn at a table that has slowed down."""
+    wire.always(Fault.throttle())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    retry = Retry(max_retries=1000, base_delay=0.1, max_delay=0.1, max_stall=3.0)
+    writer = db.batch_writer("things", retry=retry)
+    with pytest.raises(BatchError) as caught:
+        await _fill(writer, range(25))
+    assert isinstance(caught.value.cause, Throttled)
+    # No request makes the next one wait for longer than five seconds.
+    assert 3.0 <= loop.time() - began <= 8.1
+    assert writer.report.unprocessed == 25
+    assert_ended(writer.report)

@@ -328,3 +328,23 @@ def test_an_aiohttp_with_other_parts_is_not_known(monkeypatch: pytest.MonkeyPatc
         assert not exchange._knows_this_aiohttp()
     monkeypatch.delattr(ResponseHandler, "start_timeout")
     assert not exchange._knows_this_aiohttp()
+
+
+async def test_an_error_of_the_systems_own_is_one_of_aiohttps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiohttp wraps what its transports report; what else comes up is told in the same way."""
+
+    async def read(_: ResponseHandler) -> object:
+        raise OSError(5, "Input/output error")
+
+    server = RawServer(answered(b"lost"), answered(b"a"))
+    async with listening(server) as url, exchanges("pooled", url) as one:
+        with monkeypatch.context() as patch:
+            patch.setattr(ResponseHandler, "read", read)
+            with pytest.raises(aiohttp.ClientOSError) as caught:
+                await one.post(OWN, b"{}")
+        assert caught.value.errno == 5
+        # Its connection is not used again.
+        assert (await one.post(OWN, b"{}")).body == b"a"
+    assert server.connections == 2

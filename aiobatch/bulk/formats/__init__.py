@@ -114,7 +114,6 @@ def open_writer(
     *,
     types: Mapping[str, str] | None = None,
     columns: Iterable[str] | None = None,
-    header: bool = True,
 ) -> Writer:
     """Make a writer into an open file.
 
@@ -123,7 +122,6 @@ def open_writer(
         format: see ``FORMATS``.
         types: types by attribute.
         columns: of CSV and Parquet, all columns in their order. None: those of the first items.
-        header: whether CSV begins with its line of names; False for a file that is gone on with.
 
     Raises:
         ValueError: types or columns that make no sense.
@@ -132,7 +130,7 @@ def open_writer(
     if format == "csv":
         from aiobatch.bulk.formats.csvs import CsvWriter
 
-        return CsvWriter(stream, types, columns, header=header)
+        return CsvWriter(stream, types, columns)
     if format == "parquet":
         from aiobatch.bulk.formats.parquet import ParquetWriter
 

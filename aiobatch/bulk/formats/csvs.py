@@ -173,7 +173,6 @@ class CsvWriter(ColumnedWriter):
         stream: where to.
         types: types by attribute.
         columns: all columns, in their order. None: those of the first items, which are held back.
-        header: whether the line of names is written.
     """
 
     def __init__(
@@ -181,21 +180,14 @@ class CsvWriter(ColumnedWriter):
         stream: BinaryIO,
         types: Mapping[str, str] | None,
         columns: Iterable[str] | None,
-        *,
-        header: bool,
     ) -> None:
         super().__init__(types, columns)
         self._stream = stream
-        self._header = header
         if self._columns is not None:
-            self._write_header(self._columns)
+            self._stream.write(header_of(self._columns))
 
     def _found(self, columns: Columns) -> None:
         if columns:
-            self._write_header(columns)
-
-    def _write_header(self, columns: Mapping[str, str]) -> None:
-        if self._header:
             self._stream.write(header_of(columns))
 
     def _write(self, item: Mapping[str, Any], columns: Columns) -> None:
