@@ -1933,12 +1933,15 @@ class DynamoDB:
                     asked["Limit"] = left
                 body = pages_body(table_name, expressions, asked)
                 page = await self._single(engine, operation, table_name, body, retry, read or _page)
-            yield page
             if left is not None:
                 # Whoever has enough asks for no further page.
                 left -= len(page["Items"])
             start = page.get("LastEvaluatedKey")
-            if not start:
+            # Whoever takes it is the only one that holds it, until the next one is asked for.
+            handed_over = [page]
+            del page
+            yield handed_over.pop()
+            if not start or (left is not None and left <= 0):
                 return
 
     async def _items(

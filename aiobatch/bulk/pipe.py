@@ -27,7 +27,7 @@ def is_pipe(stream: BinaryIO) -> bool:
 
     Windows cannot wait for a pipe: there, a reader waits until something comes.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover: no Windows here
         return False
     try:
         return not stream.seekable() and stream.fileno() >= 0

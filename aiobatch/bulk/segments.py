@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiobatch.codec import decode_item
 from aiobatch.retry import Retry
+from aiobatch.streams.room import Room
 
 if TYPE_CHECKING:
     from aiobatch.client import DynamoDB
@@ -19,6 +20,10 @@ __all__ = ["DEFAULT_SEGMENTS", "Progress", "Scanned", "Selection", "read_segment
 
 #: In how many segments a table is read unless the caller says otherwise.
 DEFAULT_SEGMENTS: Final = 8
+
+# A page of 1 MB may hold 17,000 items of four attributes each, which take 25 MB in Python: about
+# 370 bytes an attribute, so about 55 MB for all pages in hand.
+_MOST_ATTRIBUTES: Final = 150_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +101,17 @@ async def read_segments(
     """Read all segments that are not done, each one page after the other.
 
     A segment's next page is asked for when ``take`` has dealt with the one before: so at most one
-    page a segment is held. The first error ends all segments, and is raised as it is.
+    page a segment is held, and fewer where pages hold very many attributes. The first error ends
+    all segments, and is raised as it is.
     """
     retry = retry or Retry.patient()
     left = sum(not each.done for each in segments)
+    room = Room(len(segments), _MOST_ATTRIBUTES)
+    # Of a page, by those before it. At first two are read at once, to see.
+    expected = _MOST_ATTRIBUTES // 2
 
     async def read(number: int, progress: Progress) -> None:
-        nonlocal left
+        nonlocal expected, left
         start = None if progress.key is None else decode_item(progress.key, "decimal")
         pages = db._scan(
             table_name,
@@ -120,13 +129,23 @@ async def read_segments(
             retry=retry,
             counts_only=counts_only,
         )
+        key: dict[str, Any] | None = {}
         async with aclosing(pages):
-            async for page in pages:
-                items = page["Items"]
-                count = page["Count"] if counts_only else len(items)
-                key = page.get("LastEvaluatedKey") or None
-                scanned = page.get("ScannedCount", count)
-                await take(Scanned(number, items, count, scanned, key))
+            while key is not None:
+                taken = 0 if counts_only else expected
+                await room.take(taken)
+                try:
+                    page = await anext(pages)
+                    items = page["Items"]
+                    expected = max(sum(map(len, items)), expected // 2)
+                    count = page["Count"] if counts_only else len(items)
+                    key = page.get("LastEvaluatedKey") or None
+                    scanned = page.get("ScannedCount", count)
+                    await take(Scanned(number, items, count, scanned, key))
+                    # Not held until the next one is there.
+                    del page, items
+                finally:
+                    room.give(taken)
         left -= 1
 
     try:

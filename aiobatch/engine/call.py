@@ -106,9 +106,6 @@ class BatchCall:
         size: the number of entries.
         retry: the budget.
         meter: counts what the call costs.
-
-    Attributes:
-        holds_slot: whether it has a slot in hand, for its next request.
     """
 
     def __init__(
@@ -131,7 +128,6 @@ class BatchCall:
         self.in_flight = 0
         self.progressed_at = meter.started_at
         self.pump: asyncio.Task[None] | None = None
-        self.holds_slot = False
         # What ended the call; what ended an entry; what went wrong last, if nothing else did.
         self.fatal: Exception | None = None
         self.failure: Exception | None = None

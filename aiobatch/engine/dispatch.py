@@ -113,12 +113,11 @@ class Dispatcher:
         for lane in call.lanes:
             lane.governor = self.governor(lane.table, call.requests.direction)
         if turn is not None:
-            call.holds_slot = True
             call.lanes[0].admitted, call.lanes[0].guess = turn.entries, turn.guess
         call.observer = observing(call.meter, call.requests.operation, call.tables, call.entries)
         ended_by: BaseException | None = None
         try:
-            await self._run_alone(call)
+            await self._run_alone(call, holds_slot=turn is not None)
             if not call.is_over:
                 async with asyncio.TaskGroup() as group:
                     call.pump = group.create_task(self._pump(call, group))
@@ -126,10 +125,6 @@ class Dispatcher:
             ended_by = error
             raise
         finally:
-            if call.holds_slot:
-                self._give_slot_back(call)
-                for lane in call.lanes:
-                    lane.close()
             self.backoff.drop(call.on_due)
             call.plan.clear()
             call.ledger.close()
@@ -295,30 +290,26 @@ class Dispatcher:
         """End the backoff. The wire is its opener's to close."""
         await self.backoff.aclose()
 
-    async def _run_alone(self, call: BatchCall) -> None:
+    async def _run_alone(self, call: BatchCall, *, holds_slot: bool) -> None:
         """Send a call that is one request from here: it needs no tasks to be sent by.
 
         What becomes of its leftovers is the pump's business.
         """
-        if not (call.is_one_request and all(lane.may_leave for lane in call.lanes)):
-            return
-        if not call.holds_slot:
+        if not holds_slot:
+            if not (call.is_one_request and all(lane.may_leave for lane in call.lanes)):
+                return
             await self._slots.acquire()
-            call.holds_slot = True
         portions = call.cut()
         if not portions:
+            # Its table was throttled while it waited for its turn.
+            self._slots.release()
             return
-        call.holds_slot = False
         call.in_flight += 1
         entries = _entries_of(portions)
         try:
             await self._exchange(call, portions, entries)
         finally:
             self._landed(call, entries)
-
-    def _give_slot_back(self, call: BatchCall) -> None:
-        call.holds_slot = False
-        self._slots.release()
 
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -328,19 +319,14 @@ class Dispatcher:
                     continue
                 call.wake.clear()
                 if not (call.can_send and self._open_gates(call, group)):
-                    if call.holds_slot:
-                        self._give_slot_back(call)
                     await call.wake.wait()
                     continue
-                if not call.holds_slot:
-                    await self._slots.acquire()
-                    call.holds_slot = True
+                await self._slots.acquire()
                 portions = call.cut()
                 if not portions:
                     # Its tables were throttled while it waited for its turn.
-                    self._give_slot_back(call)
+                    self._slots.release()
                     continue
-                call.holds_slot = False
                 call.in_flight += 1
                 entries = _entries_of(portions)
                 task = group.create_task(self._exchange(call, portions, entries))

@@ -177,7 +177,8 @@ class OpenCall(BatchCall):
     def landed(self, entries: Sequence[int]) -> None:
         """The request with these entries is over, and all that it meant has been entered."""
         super().landed(entries)
-        if not any(self.ledger.is_pending(entry) for entry in entries):
+        is_narrow = self.plan.max_entries < self.requests.max_entries
+        if is_narrow and not any(self.ledger.is_pending(entry) for entry in entries):
             self.plan.widen()
         if self._stalled and self.fatal is None:
             self._stop_stalled()

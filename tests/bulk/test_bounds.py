@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ from aiobatch.bulk import (
     DeadLetterError,
     LoadFailed,
     LoadReport,
+    SourceError,
+    copy,
+    export,
+    fetch,
     load,
 )
 from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
 from aiobatch.bulk.dead_letters import DeadLetters
+from aiobatch.bulk.durable import FileLock
 from aiobatch.bulk.run import LoadRun
 from aiobatch.bulk.segments import Progress, Scanned, Selection, read_segments
 from aiobatch.bulk.writer import RowWriter
@@ -205,7 +211,7 @@ def test_dead_letters_that_can_no_longer_be_cut(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("os.truncate", refuses)
-    with pytest.raises(DeadLetterError, match="cannot be written: Permission denied"):
+    with pytest.raises(DeadLetterError, match="this user may not write there"):
         letters.resume({0: (2, 2)})
 
 
@@ -219,6 +225,15 @@ async def test_standard_input_is_loaded(
     assert table(wire) == {"a": {"pk": "a", "n": 1}}
     assert (report.checkpoint, report.bytes_total) == (None, None)
     assert names(tmp_path) == {"stdin.rejected.csv", "stdin.rejected.csv.reasons.jsonl"}
+
+
+async def test_standard_input_that_is_closed(
+    db: DynamoDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SourceError, match="standard input is closed"):
+        await load(db, "-", "things", format="csv")
 
 
 async def test_a_url_has_no_place_beside_it(
@@ -314,3 +329,37 @@ def test_the_values_of_a_selection_are_not_shown() -> None:
     assert told[0] == told[2] != told[1]
     assert told[3] is None
     assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize("work", ["load", "export", "copy", "get"])
+async def test_what_is_cancelled_while_it_opens_gives_its_lock_back(
+    work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = FakeWire({"things": ("pk",), "others": ("pk",)})
+    file, kept = csv(tmp_path / "a.csv", range(5)), tmp_path / "c"
+    loop, acquired = asyncio.get_running_loop(), FileLock.acquire
+
+    def acquire(lock: FileLock) -> bool:
+        # In the thread: the task learns of it while it waits for this.
+        loop.call_soon_threadsafe(task.cancel)
+        return acquired(lock)
+
+    async with DynamoDB(wire=wire) as db:
+        works: dict[str, Coroutine[Any, Any, object]] = {
+            "load": load(db, file, "things", checkpoint=kept),
+            "export": export(db, "things", tmp_path / "out.json", checkpoint=kept),
+            "copy": copy(db, "things", "others", checkpoint=kept),
+            "get": fetch(db, file, "things", tmp_path / "out.json", checkpoint=kept),
+        }
+        for name, each in works.items():
+            if name != work:
+                each.close()
+        task = asyncio.create_task(works[work])
+        with monkeypatch.context() as patch:
+            patch.setattr(FileLock, "acquire", acquire)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    assert {request.operation for request in wire.requests} == {"DescribeTable"}
+    lock = FileLock(tmp_path / "c.lock")
+    assert await asyncio.to_thread(lock.acquire)
+    await asyncio.to_thread(lock.release)

@@ -214,6 +214,6 @@ def test_a_lock_that_the_file_system_refuses(
 
     monkeypatch.setattr(durable, "_lock", refuses)
     monkeypatch.setattr(os, "close", close)
-    with pytest.raises(CheckpointError, match="cannot be used: Operation not supported"):
+    with pytest.raises(CheckpointError, match="cannot be written: Operation not supported"):
         CheckpointFile(tmp_path / "c").open(LOAD)
     assert len(closed) == 1

@@ -13,6 +13,7 @@ import pytest
 
 from aiobatch import DynamoDB
 from aiobatch.bulk import CheckpointError, FormatError, SourceError, export, fetch
+from aiobatch.bulk.checkpoint import CheckpointFile
 from aiobatch.bulk.export import ExportReport
 from aiobatch.bulk.fetch import FetchReport
 from aiobatch.bulk.formats.typed import typed_of
@@ -237,7 +238,7 @@ def test_places_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuses)
-    with pytest.raises(SourceError, match="this user may not write it"):
+    with pytest.raises(SourceError, match="this user may not write there"):
         output("out.jsonl").open(0, complete=False)
 
 
@@ -258,7 +259,8 @@ async def test_many_items_are_fetched_into_a_url(
         db, tmp_path / "keys.csv", "things", "memory://there/out.jsonl", on_progress=look
     )
     assert (report.keys, report.found, report.missing, report.finished) == (1300, 1200, 100, True)
-    assert [found for found, _ in seen] == [500, 1000, 1200]
+    assert seen == sorted(seen)
+    assert seen[-1] == (1200, 100)
     lines = fsspec.filesystem("memory").cat_file("/there/out.jsonl").splitlines()
     assert orjson.loads(lines[0])["n"] == 1.5
     assert len({orjson.loads(line)["pk"] for line in lines}) == 1200
@@ -288,6 +290,35 @@ async def test_rows_that_are_no_keys_are_told_by_their_places(
     assert begin[4] == "keys.csv, line 5: has 1 cells, and the line of names 2"
     assert report.in_words().endswith(", 34 rejected")
     assert sorted((tmp_path / "out.csv").read_text().split()) == ["a", "pk", "z"]
+
+
+async def test_a_get_that_cannot_be_written(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire.put("things", [{"pk": "a", "tags": {"x"}}])
+    (tmp_path / "keys.csv").write_text("pk\na\n")
+    before = names_in(tmp_path)
+    with monkeypatch.context() as patch:
+
+        def save(checkpoint: CheckpointFile, _: object) -> None:
+            raise CheckpointError(str(checkpoint.path), "cannot be written: No space left")
+
+        patch.setattr(CheckpointFile, "save", save)
+        with pytest.raises(CheckpointError, match="No space left"):
+            await fetch(db, tmp_path / "keys.csv", "things", tmp_path / "out.json")
+    assert not any(request.operation == "BatchGetItem" for request in wire.requests)
+    with pytest.raises(FormatError, match="attribute tags: is a set"):
+        await fetch(db, tmp_path / "keys.csv", "things", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+    # Neither of them holds a lock: there is nothing but what is needed to go on.
+    report = await fetch(db, tmp_path / "keys.csv", "things", tmp_path / "out.json")
+    assert report.found == 1
+    assert not {name for name in names_in(tmp_path) - before if name.endswith(".lock")}
+    # A block of nothing but rejected rows asks for nothing.
+    (tmp_path / "none.csv").write_text("id\n5\n")
+    report = await fetch(db, tmp_path / "none.csv", "things", tmp_path / "none.json")
+    assert (report.keys, report.rejected, report.found) == (1, 1, 0)
+    assert (tmp_path / "none.json").read_bytes() == b""
 
 
 async def test_keys_of_a_table_that_nobody_may_describe(

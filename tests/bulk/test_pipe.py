@@ -174,3 +174,32 @@ async def test_cancelling_does_not_wait_for_the_pipe(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, 10)
+
+
+def test_what_is_no_pipe() -> None:
+    closed = io.BytesIO()
+    closed.close()
+    assert not is_pipe(closed)
+
+    class Nowhere(io.RawIOBase):
+        """As a test's stand-in for standard input: it has no place to wait at."""
+
+    assert not is_pipe(Nowhere())  # type: ignore[arg-type]
+
+
+def test_what_was_read_ahead_needs_no_waiting() -> None:
+    ears, mouth = os.pipe()
+    with os.fdopen(ears, "rb") as stream, os.fdopen(mouth, "wb", buffering=0) as writer:
+        pipe = Pipe(stream)
+        writer.write(b"0123456789")
+        taken = []
+        for _ in range(3):
+            buffer = bytearray(4)
+            count = pipe.raw.readinto(memoryview(buffer))
+            taken.append(bytes(buffer[:count]))
+        assert taken == [b"0123", b"4567", b"89"]
+        raw = pipe.raw
+        pipe.close()
+        raw.close()
+        # Standard input is the process's, not ours to close.
+        assert not stream.closed

@@ -169,7 +169,7 @@ def test_what_fails_before_it_has_begun_has_no_figures(run: Run, loaded: str) ->
     ended = run("export", "none/out.json", "--table", loaded, "--json")
     assert ended.exit_code == 1
     error, summary = events(ended)
-    assert (error["event"], error["type"]) == ("error", "SourceError")
+    assert (error["event"], error["type"]) == ("error", "CheckpointError")
     assert summary["exit_code"] == 1
     assert "items" not in summary
 

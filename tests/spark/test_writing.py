@@ -171,7 +171,8 @@ async def test_rows_are_interleaved_by_their_keys(frame: Any) -> None:
         assert sorted(row.pk for row in rows) == sorted([f"{n:05}" for n in range(2000)] * 2)
         # Rows of one key are together, and no run of keys is.
         assert len({(row.pk, row.at) for row in rows}) == 2000
-        assert len({row.at for row in rows}) == (partitions or 4)
+        # Without a number, Spark chooses one by the size of the rows.
+        assert partitions is None or len({row.at for row in rows}) == partitions
         pairs = pairwise(rows)
         assert sum(int(after.pk) - int(before.pk) == 1 for before, after in pairs) < 100
         assert rows[0].asDict().keys() == {"pk", "n", "at"}
