@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 
 __all__ = ["Room"]
@@ -46,6 +47,17 @@ class Room:
             return False
         self._taken, self._bytes = taken + 1, together
         return True
+
+    def take_first(self, sizes: Sequence[int]) -> int:
+        """Take in the first of entries of these sizes, as many as need not wait. How many."""
+        taken, together = self._taken + len(sizes), self._bytes + sum(sizes)
+        if not self._line and taken <= self._entries and together <= self._max_bytes:
+            self._taken, self._bytes = taken, together
+            return len(sizes)
+        for count, size in enumerate(sizes):
+            if not self.take_at_once(size):
+                return count
+        return len(sizes)
 
     async def take(self, size: int) -> None:
         """Wait until an entry of so many bytes fits in."""

@@ -289,17 +289,25 @@ class Stream:
         """
         if self._is_ending() or self.report.has_keys_left:
             return 0
-        in_hand, take_room = self._in_hand, self._room.take_at_once
-        places: list[int] = []
-        for entry in entries:
-            if entry.identity in in_hand or not take_room(entry.size):
-                break
-            places.append(self._seat(entry))
-        if places:
+        new = self._new(entries)
+        count = self._room.take_first([entry.size for entry in new])
+        if count:
             assert self._call is not None
-            self._accept(len(places))
-            self._call.feed_all(places)
-        return len(places)
+            self._accept(count)
+            self._call.feed_all(self._seat(new[:count]))
+        return count
+
+    def _new(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The first of these, up to one whose key is in hand, or is that of one before it."""
+        identities = {entry.identity for entry in entries}
+        if len(identities) == len(entries) and self._in_hand.keys().isdisjoint(identities):
+            return entries
+        seen: set[bytes] = set()
+        for count, entry in enumerate(entries):
+            if entry.identity in self._in_hand or entry.identity in seen:
+                return entries[:count]
+            seen.add(entry.identity)
+        raise AssertionError("one of them is not new")
 
     def _fold(self, entry: Entry) -> bool:
         """Let an entry of this key that is in hand stand for this one too, if there is one."""
@@ -310,16 +318,22 @@ class Stream:
         weight, doubtful = self.report.resume(entry.identity)
         entry.weight += weight
         self._accept(1)
-        self._call.feed(self._seat(entry), doubtful=doubtful)
+        [place] = self._seat((entry,))
+        self._call.feed(place, doubtful=doubtful)
 
-    def _seat(self, entry: Entry) -> int:
-        """Give an entry a place."""
-        entry.place = place = self._free.pop()
-        self._in_hand[entry.identity] = self._at[place] = entry
-        self._identities[place] = entry.identity
-        self._fragments[place] = entry.fragment
-        self._kinds[place] = entry.deletes
-        return place
+    def _seat(self, entries: Sequence[Entry]) -> list[int]:
+        """Give each of these a place."""
+        at, fragments, identities = self._at, self._fragments, self._identities
+        in_hand, free, kinds = self._in_hand, self._free, self._kinds
+        places = free[-len(entries) :]
+        del free[-len(entries) :]
+        for entry, place in zip(entries, places, strict=True):
+            entry.place = place
+            in_hand[entry.identity] = at[place] = entry
+            identities[place] = entry.identity
+            fragments[place] = entry.fragment
+            kinds[place] = entry.deletes
+        return places
 
     def _accept(self, entries: int) -> None:
         """So many more entries are in hand."""

@@ -501,7 +501,9 @@ async def test_memory_holds_no_more_rows_than_it_must(
 ) -> None:
     """One row is stuck: only so many are read behind it, and they are all that a kill costs."""
     file = csv(tmp_path / "a.csv", range(3000))
-    wire.script([Fault.late_answer(0.3)], operation="BatchWriteItem")
+    # The others end while it is stuck, slowly enough to be looked at.
+    wire.script([Fault.latency(1.0)], operation="BatchWriteItem")
+    wire.always(Fault.latency(0.03), operation="BatchWriteItem")
     most = Counter[str]()
 
     def look(report: LoadReport) -> None:

@@ -88,3 +88,23 @@ async def test_it_is_never_overfull_and_nobody_waits_for_ever(seed: int) -> None
     assert all(task.cancelled() or task.exception() is None for task in tasks)
     assert room.has(100)
     assert not room.is_wanted
+
+
+async def test_as_many_as_fit_are_taken_together() -> None:
+    room = Room(5, 100)
+    assert room.take_first([30, 30, 30]) == 3
+    assert room.free == 2
+    # Too many bytes, then too many entries.
+    assert room.take_first([5, 6]) == 1
+    assert room.take_first([1, 1]) == 1
+    assert room.take_first([1]) == 0
+    room.give(96, 5)
+    # One that is larger goes alone.
+    assert room.take_first([500, 1]) == 1
+    waiting = asyncio.create_task(room.take(1))
+    await asyncio.sleep(0)
+    room.give(400, 0)
+    # Who waits in line goes first.
+    assert (room.take_first([1]), room.free) == (0, 0)
+    room.give(100)
+    await waiting
