@@ -301,8 +301,10 @@ class Dispatcher:
             await self._slots.acquire()
         portions = call.cut()
         if not portions:
-            # Its table was throttled while it waited for its turn.
+            # Its table was throttled while it waited for its turn, or nobody wants it any more.
             self._slots.release()
+            for lane in call.lanes:
+                lane.close()
             return
         call.in_flight += 1
         entries = _entries_of(portions)

@@ -8,6 +8,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import Row
 from pyspark.sql import types as T
+from pyspark.sql.datasource import DataSourceReader
 
 from aiobatch import DynamoDB
 from aiobatch.testing import FaultProxy
@@ -164,6 +165,7 @@ async def test_a_value_that_does_not_fit_the_schema(
 
 
 @pytest.mark.spark_long
+@pytest.mark.skipif(not hasattr(DataSourceReader, "pushFilters"), reason="came with Spark 4.1")
 async def test_filters_on_keys_become_queries(
     load: Load, table: TableFactory, endpoint_url: str
 ) -> None:

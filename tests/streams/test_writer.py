@@ -903,3 +903,29 @@ async def test_a_stall_that_ends_at_the_pace_of_the_table_ends_it(
     assert 3.0 <= loop.time() - began <= 8.1
     assert writer.report.unprocessed == 25
     assert_ended(writer.report)
+
+
+async def test_leftovers_that_are_due_after_the_end_stay_left(db: DynamoDB, wire: FakeWire) -> None:
+    wire.script([Fault.hot_key_range()], entry=is_key(1))
+    wire.script([Fault.late_answer(10.0)], entry=is_key(2))
+    wire.script([Fault.hot_key_range()], entry=is_key(3))
+    retry = Retry(max_retries=100, base_delay=0.9, max_delay=0.9, max_stall=1.5)
+    writer = db.batch_writer("things", max_wait=0.0, retry=retry)
+
+    async def work() -> None:
+        async with writer:
+            await writer.put(item(1))
+            await asyncio.sleep(0.1)
+            await writer.put(item(2))
+            await asyncio.sleep(0.6)
+            # Its next attempt would be too late: that ends the stream, before the first's is due.
+            await writer.put(item(3))
+            await asyncio.sleep(20)
+
+    with pytest.raises(BatchError):
+        await work()
+    # What was in flight ended well, and nothing was sent after the end.
+    assert held(wire) == {"key-2": item(2)}
+    assert len(wire.requests) == 3
+    assert writer.report.unprocessed_items == [item(3), item(1)]
+    assert_ended(writer.report)

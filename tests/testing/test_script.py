@@ -320,3 +320,14 @@ async def test_a_limit_takes_nothing_for_what_a_fault_refuses(wire: FakeWire) ->
     answer = await ask(wire, "BatchGetItem", get(1, 2, 3, 4, 5))
     assert answer["UnprocessedKeys"]["t"]["Keys"] == keys(1, 2, 5)
     assert wire.taken("t", "read") == 2
+
+
+async def test_a_stranger_of_a_put_differs_in_what_can_differ(wire: FakeWire) -> None:
+    wire.always(Fault.malformed("stranger"))
+    item = {"pk": {"S": "1"}, "yes": {"BOOL": True}}
+    answer = await ask(
+        wire, "BatchWriteItem", {"RequestItems": {"t": [{"PutRequest": {"Item": item}}]}}
+    )
+    [left] = answer["UnprocessedItems"]["t"]
+    assert left["PutRequest"]["Item"]["yes"] == {"BOOL": True}
+    assert left["PutRequest"]["Item"]["pk"] != {"S": "1"}
