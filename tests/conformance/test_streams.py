@@ -57,7 +57,7 @@ async def test_a_loader_with_keys_of_another_shape(
 
 async def test_streams_in_and_out(db: DynamoDB, table: TableFactory, sent: SentLog) -> None:
     name = await table("pk", "sk", sk="N")
-    report = await db.bulk_write((item(number) for number in range(260)), name)
+    report = await db.bulk_write((item(number) for number in range(260)), name, max_wait=10.0)
     assert report.processed == report.accepted == 260
     assert sent.operations == ["DescribeTable"] + ["BatchWriteItem"] * 11
     sent.clear()
