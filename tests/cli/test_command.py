@@ -379,10 +379,10 @@ async def test_a_reader_that_goes_away_ends_it(command: Command, tmp_path: Path)
 
 @pytest.fixture
 async def closed(db: DynamoDB, tmp_path: Path) -> AsyncIterator[Path]:
-    """Tables ``few`` and ``narrow``, and a directory with a file that nobody may write into."""
+    """Tables ``few`` and ``elsewhere``, and a directory with a file that nobody may write into."""
     write(tmp_path / "few.csv", many(3))
     await create_table(db, "few", {"pk": "S"})
-    await create_table(db, "narrow", {"other": "S"})
+    await create_table(db, "elsewhere", {"other": "S"})
     await db.batch_write_item([{"pk": f"key {n}", "n": n} for n in range(3)], "few")
     directory = tmp_path / "closed"
     await asyncio.to_thread(directory.mkdir)
@@ -407,8 +407,8 @@ async def closed(db: DynamoDB, tmp_path: Path) -> AsyncIterator[Path]:
             ["load", "closed/bad.csv", "--table", "few", "--dead-letters", "closed/d.csv"],
             "dead letters closed/d.csv",
         ),
-        (["copy", "few", "narrow", "--dead-letters", "closed/d"], "dead letters closed/d"),
-        (["copy", "few", "narrow", "--checkpoint", "closed/c"], "checkpoint closed/c"),
+        (["copy", "few", "elsewhere", "--dead-letters", "closed/d"], "dead letters closed/d"),
+        (["copy", "few", "elsewhere", "--checkpoint", "closed/c"], "checkpoint closed/c"),
     ],
     ids=" ".join,
 )
