@@ -14,7 +14,7 @@ from tests.packaging.modules import BRINGS, BROUGHT, EXTRA_OF, WALK
 pytestmark = pytest.mark.packaging
 
 # aioboto3 pins an aiobotocore of the old end of the range. PySpark is pinned where it is tested.
-PINS = {"aioboto3": "low.lock.txt", "spark": "spark.txt"}
+PINS = {"aioboto3": "low.lock.txt", "spark": "spark-4.1.txt"}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 # What of the suite needs no backend, no checkout and no minutes.
