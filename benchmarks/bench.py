@@ -25,6 +25,7 @@ from benchmarks.loops import loop_name
 from benchmarks.markdown import NoPlace, check_places, write_blocks
 from benchmarks.peers import (
     LIMITS,
+    LISTS,
     NATIVE,
     NOT_ELSEWHERE,
     OURS,
@@ -316,7 +317,12 @@ class Bench:
         for op in ("get", "put"):
             row = _row("backends", name, op, "wide", concurrency=self.plan.concurrency)
             async with self._workers(
-                f"{name} {op}", op, "wide", self.plan.concurrency, url=url, without=LIMITS
+                f"{name} {op}",
+                op,
+                "wide",
+                self.plan.concurrency,
+                url=url,
+                without=(*LIMITS, *LISTS),
             ) as workers:
                 await self._interleaved(
                     workers, row, seconds=self.plan.seconds, rounds=self.plan.backend_rounds
