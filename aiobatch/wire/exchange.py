@@ -15,6 +15,7 @@ import io
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -191,7 +192,7 @@ class PooledExchange:
     def is_possible(cls, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout) -> bool:
         """Whether these are such that this way does all that a session does."""
         is_plain = timeout.total is None and timeout.connect is None and not connector.force_close
-        return _KNOWS_THIS_AIOHTTP and is_plain
+        return is_plain and _knows_this_aiohttp()
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """See :class:`Exchange`."""
@@ -244,6 +245,7 @@ def _lines(headers: Mapping[str, str]) -> str:
     return lines
 
 
+@cache
 def _knows_this_aiohttp() -> bool:
     """Whether the parts of aiohttp that a pooled exchange stands on are those that it knows."""
     wanted: dict[Callable[..., Any], set[str]] = {
@@ -263,6 +265,3 @@ def _knows_this_aiohttp() -> bool:
         ResponseHandler: ("read", "start_timeout", "should_close"),
     }
     return all(hasattr(kind, name) for kind, names in names_of.items() for name in names)
-
-
-_KNOWS_THIS_AIOHTTP: Final = _knows_this_aiohttp()

@@ -85,7 +85,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sent]]:
 
     monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
     # Both ways of the direct wire send the same: tests/wire/test_exchange.py.
-    monkeypatch.setattr("aiobatch.wire.exchange._KNOWS_THIS_AIOHTTP", False)
+    monkeypatch.setattr("aiobatch.wire.exchange._knows_this_aiohttp", lambda: False)
     yield log
     del log[:]
 

@@ -314,7 +314,7 @@ async def test_an_idle_connection_that_died_is_noticed(way: str) -> None:
 async def test_what_only_a_session_does(
     changed: dict[str, bool | float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "_KNOWS_THIS_AIOHTTP", changed.get("knows", True))
+    monkeypatch.setattr(exchange, "_knows_this_aiohttp", lambda: changed.get("knows", True))
     connector = aiohttp.TCPConnector(force_close=bool(changed.get("force_close")))
     timeout = aiohttp.ClientTimeout(total=changed.get("total"), connect=changed.get("connect"))
     assert not PooledExchange.is_possible(connector, timeout)
@@ -322,12 +322,13 @@ async def test_what_only_a_session_does(
 
 
 def test_an_aiohttp_with_other_parts_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exchange._knows_this_aiohttp()
+    asked_anew = exchange._knows_this_aiohttp.__wrapped__
+    assert asked_anew()
     with monkeypatch.context() as patch:
         patch.setattr(aiohttp.BaseConnector, "connect", lambda self, request: None)
-        assert not exchange._knows_this_aiohttp()
+        assert not asked_anew()
     monkeypatch.delattr(ResponseHandler, "start_timeout")
-    assert not exchange._knows_this_aiohttp()
+    assert not asked_anew()
 
 
 async def test_an_error_of_the_systems_own_is_one_of_aiohttps(
