@@ -97,38 +97,17 @@ class _Credentials:
 
 def codec_work(op: str) -> Work:
     """What the codec does for one request, and nothing else."""
-    from aiobatch import codec
-    from aiobatch.codec import KeySchema
+    from benchmarks import codec_alone
 
-    schema = KeySchema.from_names(("pk",))
     asked, items = keys(), make_items(SHAPE, ITEMS_A_PUT)
     answer = answer_to_get("t", make_items(SHAPE, KEYS_A_GET))
 
     async def get() -> None:
-        fragments: list[bytes] = []
-        while len(fragments) < len(asked):
-            codec.encode_keys(
-                asked, schema, lambda key: codec.encode_key(key, schema, None), fragments, 1 << 15
-            )
-        entries = dict(zip(fragments, range(len(fragments)), strict=True))
-        found = codec.read_answer(answer, ("pk",), "native").items
-        while found.take(entries, 30, [], []):
-            pass
+        codec_alone.decoded(answer, codec_alone.encoded_keys(asked))
 
     async def put() -> None:
-        fragments: list[bytes] = []
-        identities: list[bytes] = []
-        while len(fragments) < len(items):
-            codec.encode_items(
-                items,
-                schema,
-                None,
-                lambda item: codec.encode_item(item, schema, None),
-                fragments,
-                identities,
-                1 << 15,
-            )
-        codec.write_answer(b'{"UnprocessedItems":{}}', ("pk",))
+        codec_alone.encoded_items(items)
+        codec_alone.left_of(b'{"UnprocessedItems":{}}')
 
     return get if op == "get" else put
 

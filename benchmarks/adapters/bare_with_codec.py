@@ -23,10 +23,9 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
     import aiohttp
     from yarl import URL
 
-    from aiobatch import codec
     from aiobatch.wire.exchange import AnswerReader, PooledExchange
+    from benchmarks import codec_alone
 
-    schema = codec.KeySchema.from_names(("pk",))
     asked, written = keys(), make_items(job.shape, ITEMS_A_PUT)
     get_headers, put_headers = headers("BatchGetItem"), headers("BatchWriteItem")
     table = job.table.encode()
@@ -44,39 +43,14 @@ async def opened(job: Job) -> AsyncIterator[Operations]:
             return answer.body
 
         async def get() -> list[dict[str, Any]]:
-            fragments: list[bytes] = []
-            while len(fragments) < len(asked):
-                codec.encode_keys(
-                    asked,
-                    schema,
-                    lambda key: codec.encode_key(key, schema, None),
-                    fragments,
-                    1 << 15,
-                )
+            fragments = codec_alone.encoded_keys(asked)
             body = b'{"RequestItems":{"%s":{"Keys":[%s]}}}' % (table, b",".join(fragments))
-            answer = codec.read_answer(await exchange(body, get_headers), ("pk",), "native")
-            entries = dict(zip(fragments, range(len(fragments)), strict=True))
-            items: list[dict[str, Any]] = []
-            while answer.items.take(entries, 30, [], items):
-                pass
-            return items
+            return codec_alone.decoded(await exchange(body, get_headers), fragments)
 
         async def put() -> int:
-            fragments: list[bytes] = []
-            identities: list[bytes] = []
-            while len(fragments) < len(written):
-                codec.encode_items(
-                    written,
-                    schema,
-                    None,
-                    lambda item: codec.encode_item(item, schema, None),
-                    fragments,
-                    identities,
-                    1 << 15,
-                )
+            fragments = codec_alone.encoded_items(written)
             puts = b",".join([b'{"PutRequest":{"Item":%s}}' % fragment for fragment in fragments])
             body = b'{"RequestItems":{"%s":[%s]}}' % (table, puts)
-            answer = codec.write_answer(await exchange(body, put_headers), ("pk",))
-            return len(written) - len(answer.left)
+            return len(written) - codec_alone.left_of(await exchange(body, put_headers))
 
         yield Operations(get, put)
