@@ -54,7 +54,7 @@ def _ours(name: str, label: str, codec: str, wire: str, **more: Any) -> Variant:
     return Variant(name, label, "with_aiobatch", ".venv-bench", True, options)
 
 
-_LISTS = f"calls of {REQUESTS_A_LIST} requests"
+LONG_CALLS = f"calls of {REQUESTS_A_LIST} requests"
 
 
 VARIANTS = (
@@ -63,14 +63,14 @@ VARIANTS = (
     _ours(PLAIN_AIOBOTOCORE, "aiobatch, plain codec, aiobotocore's wire", "plain", "aiobotocore"),
     _ours(
         NATIVE_LISTS,
-        f"aiobatch, native codec, {_LISTS}",
+        f"aiobatch, native codec, {LONG_CALLS}",
         "native",
         "direct",
         requests=REQUESTS_A_LIST,
     ),
     _ours(
         PLAIN_LISTS,
-        f"aiobatch, plain Python codec, {_LISTS}",
+        f"aiobatch, plain Python codec, {LONG_CALLS}",
         "plain",
         "direct",
         requests=REQUESTS_A_LIST,
@@ -78,7 +78,7 @@ VARIANTS = (
     Variant(PYDYNOX, "pydynox", "with_pydynox", ".venv-bench-pydynox"),
     Variant(
         PYDYNOX_LISTS,
-        f"pydynox, {_LISTS}",
+        f"pydynox, {LONG_CALLS}",
         "with_pydynox",
         ".venv-bench-pydynox",
         options={"requests": REQUESTS_A_LIST},

@@ -23,16 +23,16 @@ from benchmarks.peers import (
     BARE,
     BARE_NATIVE,
     BARE_PLAIN,
+    LONG_CALLS,
     NATIVE,
     NATIVE_LISTS,
     PLAIN,
     PLAIN_LISTS,
     PYDYNOX,
     PYDYNOX_LISTS,
-    REQUESTS_A_LIST,
 )
 
-CALLS = {"a call a request": 0, f"calls of {REQUESTS_A_LIST} requests": 1}
+CALLS = {"a call a request": 0, LONG_CALLS: 1}
 """How a client is called. One that takes a request a call is the same in both."""
 STALL_SHAPES = ("wide", "long")
 """Items of about 20 values, in answers of 58 KB and of 1 MB."""
