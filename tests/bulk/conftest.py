@@ -17,3 +17,9 @@ def wire() -> FakeWire:
 async def db(wire: FakeWire) -> AsyncIterator[DynamoDB]:
     async with DynamoDB(wire=wire) as db:
         yield db
+
+
+@pytest.fixture
+def told_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``on_progress`` of a load is called whenever it may be, however fast the load is."""
+    monkeypatch.setattr("aiobatch.bulk.run._PROGRESS_EVERY", 0)

@@ -238,16 +238,16 @@ async def test_urls_are_read_through_fsspec(
         await load(db, "memory://bucket/a.csv", "things")
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_a_file_that_changes_while_it_is_read(
     db: DynamoDB, wire: FakeWire, tmp_path: Path
 ) -> None:
-    file = csv(tmp_path / "a.csv", range(5000))
-
+    file = csv(tmp_path / "a.csv", range(20_000))
     grown: list[asyncio.Task[None]] = []
 
     def append() -> None:
         with file.open("a") as more:
-            more.write("key 9999,1\n")
+            more.write("key 9999999,1\n")
 
     def grow(_report: LoadReport) -> None:
         if not grown:
@@ -259,9 +259,10 @@ async def test_a_file_that_changes_while_it_is_read(
         await load(db, file, "things")
     await grown[0]
     (tmp_path / "a.csv.checkpoint").unlink()
-    assert (await load(db, file, "things")).written == 5001
+    assert (await load(db, file, "things")).written == 20_001
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_a_cancelled_load_goes_on_where_it_was(
     db: DynamoDB, wire: FakeWire, tmp_path: Path
 ) -> None:
@@ -366,10 +367,10 @@ async def test_a_load_that_is_cancelled_at_its_very_end(
     assert len(table(wire)) == 180
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_a_load_that_is_cancelled_by_what_it_tells_at_its_end_keeps_its_checkpoint(
-    db: DynamoDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db: DynamoDB, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("aiobatch.bulk.run._PROGRESS_EVERY", 0)
     file = csv(tmp_path / "a.csv", range(200))
 
     def look(live: LoadReport) -> None:
@@ -422,6 +423,7 @@ async def test_a_table_that_is_none(db: DynamoDB, wire: FakeWire, tmp_path: Path
     assert names(tmp_path) == {"a.csv"}
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_a_closed_client(wire: FakeWire, tmp_path: Path) -> None:
     db = DynamoDB(wire=wire)
     closing: list[asyncio.Task[None]] = []
@@ -463,6 +465,7 @@ async def test_too_many_rejected(db: DynamoDB, wire: FakeWire, tmp_path: Path) -
     assert len(table(wire)) == 6
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_progress_that_raises_ends_the_load(
     db: DynamoDB, wire: FakeWire, tmp_path: Path
 ) -> None:
@@ -496,6 +499,7 @@ async def test_arguments_are_checked_at_once(db: DynamoDB, tmp_path: Path) -> No
         await load(db, [file, file], "things")
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_memory_holds_no_more_rows_than_it_must(
     db: DynamoDB, wire: FakeWire, tmp_path: Path
 ) -> None:
@@ -530,6 +534,7 @@ async def test_large_rejected_rows_are_put_down_as_they_come(
     assert [each["row"] for each in reasons(letters)] == list(range(2, 102))
 
 
+@pytest.mark.usefixtures("told_at_every_step")
 async def test_what_a_kill_left_behind_the_checkpoint_is_cut_off(
     db: DynamoDB, wire: FakeWire, tmp_path: Path
 ) -> None:
