@@ -20,7 +20,7 @@ SCRATCH = ROOT / "build" / "mutation"
 
 # The pure modules, and the tests that are about them.
 TESTS: dict[str, list[str]] = {
-    "aiobatch/codec/answers.py": ["tests/codec/test_answers.py"],
+    "aiobatch/codec/answers.py": ["tests/codec/test_answers.py", "tests/codec/test_bulk.py"],
     "aiobatch/codec/choice.py": ["tests/codec/test_choice.py"],
     "aiobatch/codec/items.py": ["tests/codec/test_encode.py", "tests/test_models.py"],
     "aiobatch/codec/keys.py": ["tests/codec/test_keys.py"],
