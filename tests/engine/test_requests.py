@@ -118,6 +118,10 @@ def test_a_write_of_one_table_has_its_operations() -> None:
         "ReturnConsumedCapacity": "TOTAL",
     }
     assert (len(requests), requests.parts[0].table, requests.parts[0].names) == (3, "t", ("pk",))
+    # In an answer it is found by its key, whatever else it has.
+    left = [{"PutRequest": {"Item": {**key(2), "v": {"N": "1"}}}}]
+    told, _ = settled(requests, {"UnprocessedItems": {"t": left}}, [0, 2], Ledger(3, writes=True))
+    assert told.left == [2]
 
 
 # ---------------------------------------------------------------------- answers
