@@ -55,11 +55,13 @@ class _Load(BatchWriter):
         self.report.accept(len(values))
         try:
             await self._take_slice(range(first, first + len(values)), values)
-        except (BatchError, ClientClosed):
+        except (BatchError, ClientClosed) as error:
             if self._is_over:
                 # Leaving the block raises it again, with these in its account.
                 raise _CutShort from None
-            raise
+            # It could not begin: the client was closed before the first item.
+            self._broken = error
+            raise self._error() from None
         self._tell()
 
     def _accept(self, entries: int) -> None:

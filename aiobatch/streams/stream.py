@@ -307,7 +307,7 @@ class Stream:
             if entry.identity in self._in_hand or entry.identity in seen:
                 return entries[:count]
             seen.add(entry.identity)
-        raise AssertionError("one of them is not new")
+        raise AssertionError("one of them is not new")  # pragma: no cover: as the sets have said
 
     def _fold(self, entry: Entry) -> bool:
         """Let an entry of this key that is in hand stand for this one too, if there is one."""

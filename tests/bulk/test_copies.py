@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiobatch import AccessDenied, DynamoDB, Retry, Throttled
+from aiobatch import AccessDenied, DynamoDB, Retry, Throttled, WireError
 from aiobatch.bulk import CheckpointError, CopyFailed, DeadLetterError, copy, count
 from aiobatch.bulk.copy import CopyReport
 from aiobatch.bulk.create import create_table, parse_keys
@@ -16,6 +16,7 @@ from aiobatch.bulk.dead_letters import DeadLetters
 from aiobatch.bulk.errors import BulkError
 from aiobatch.bulk.place import ScanCheckpoint
 from aiobatch.testing import FakeWire, Fault, FaultProxy
+from aiobatch.wire.protocol import Request
 from tests.backends import Backend
 from tests.bulk.test_kills import BACKEND
 from tests.conftest import TableFactory
@@ -200,6 +201,24 @@ async def test_a_count_is_told_while_it_goes_on(
         proxy.always(Fault.throttle(), operation="Scan")
         with pytest.raises(Throttled):
             await count(db, filled, retry=QUICK)
+
+
+class Nothing:
+    """A wire whose answers have nothing in them."""
+
+    max_concurrency = 16
+
+    async def send(self, request: Request) -> bytes:
+        return b"{}"
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_an_answer_without_a_count_is_none() -> None:
+    async with DynamoDB(wire=Nothing()) as db:
+        with pytest.raises(WireError, match="malformed answer: it has no Count"):
+            await count(db, "things", retry=QUICK)
 
 
 # ---------------------------------------------------------------------- checkpoints of scans

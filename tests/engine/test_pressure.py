@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -104,6 +104,7 @@ def paced(rate: float, now: float) -> Pace:
     return pace
 
 
+@settings(deadline=None)
 @given(st.floats(400.0, 20_000.0), st.floats(0.0, 0.15), st.randoms(use_true_random=False))
 def test_strays_lower_no_rate(rate: float, share: float, random: Random) -> None:
     now = 1000.0

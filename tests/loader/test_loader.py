@@ -929,3 +929,24 @@ async def test_key_names_of_a_table_that_was_made_anew(
     else:
         assert await users.load(key(2)) == item(2)
     assert [request.operation for request in wire.requests].count("DescribeTable") == 1
+
+
+@pytest.mark.looptime
+async def test_who_is_cancelled_as_a_batch_fails_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever it fails of: here, of a mistake of ours."""
+    loop = asyncio.get_running_loop()
+
+    def fail(*_: Any, **__: Any) -> None:
+        # Between the batch's end and what its end is told to.
+        loop.call_soon(tasks[0].cancel)
+        raise LookupError("a mistake")
+
+    async with DynamoDB(wire=FakeWire({"users": ("pk",)})) as db:
+        monkeypatch.setattr("aiobatch.loader.BatchGet.of_table", fail)
+        loader = db.loader("users")
+        tasks = [asyncio.create_task(loader.load({"pk": name})) for name in "ab"]
+        cancelled, failed = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert isinstance(failed, LookupError)

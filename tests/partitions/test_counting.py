@@ -47,6 +47,12 @@ async def join(address: CounterAddress, job: str = "job") -> tuple[Membership, T
     return membership, told
 
 
+async def test_who_never_joined_has_nothing_to_leave(counter: TaskCounter) -> None:
+    told: list[int | None] = []
+    await Membership(counter.address, "job", told.append).aclose()
+    assert told == []
+
+
 async def test_tasks_are_told_how_many_they_are(counter: TaskCounter) -> None:
     one, told_one = await join(counter.address)
     await told_one.until(1)

@@ -138,8 +138,10 @@ async def test_leftovers_without_an_error_are_told_of(
     name = await table()
     async with FaultProxy(endpoint_url) as proxy:
         proxy.always(Fault.partial(1.0), operation="BatchWriteItem")
+        # Once: a leftover that is sent alone would be refused, which is an error to tell.
+        retry = Retry(max_retries=0)
         ledger = await asyncio.to_thread(
-            write_partition, rows(50), name, endpoint_url=proxy.endpoint_url, retry=QUICK
+            write_partition, rows(50), name, endpoint_url=proxy.endpoint_url, retry=retry
         )
     # Each answer lets at least one row through.
     assert ledger.unprocessed == ledger.left > 0

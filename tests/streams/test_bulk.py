@@ -336,3 +336,23 @@ async def test_key_names_that_cannot_be_learnt_leave_the_source_unread(wire: Fak
     assert reports[-1].accepted == reports[-1].unprocessed == 1
     assert reports[-1].unprocessed_items == [item(0)]
     assert_ended(reports[-1])
+
+
+async def test_a_client_that_closes_before_the_first_item_ends_it(wire: FakeWire) -> None:
+    """Its key names are asked for again, which a closed client cannot."""
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[Item]:
+        await closed.wait()
+        yield {"other": "a"}
+
+    db = DynamoDB(wire=wire)
+    await db.batch_write_item([item(1)], "things")
+    writing = asyncio.create_task(db.bulk_write(source(), "things"))
+    await asyncio.sleep(1)
+    await db.aclose()
+    closed.set()
+    with pytest.raises(ClientClosed) as caught:
+        await writing
+    assert caught.value.response is not None
+    assert caught.value.response["UnprocessedItems"] == [{"other": "a"}]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -624,6 +625,28 @@ async def test_a_client_that_closes_before_the_first_key_ends_it(wire: FakeWire)
         await reading
     assert caught.value.response is not None
     assert caught.value.response["UnprocessedKeys"] == [{"other": "a"}]
+    assert_ended(stream.report)
+
+
+async def test_a_source_that_goes_on_though_it_was_cancelled_is_not_read_on(
+    db: DynamoDB, wire: FakeWire
+) -> None:
+    wire.always(Fault.access_denied(), operation="BatchGetItem")
+    asked: list[int] = []
+
+    async def source() -> AsyncIterator[Item]:
+        yield key(1)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        for number in range(2, 10):
+            asked.append(number)
+            yield key(number)
+
+    stream = db.iter_get(source(), "things")
+    with pytest.raises(BatchError) as caught:
+        await collect(stream)
+    assert "AccessDenied" in str(caught.value)
+    assert asked == [2]
     assert_ended(stream.report)
 
 

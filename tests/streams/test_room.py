@@ -108,3 +108,12 @@ async def test_as_many_as_fit_are_taken_together() -> None:
     assert (room.take_first([1]), room.free) == (0, 0)
     room.give(100)
     await waiting
+
+
+def test_the_first_of_many_are_as_many_as_need_not_wait() -> None:
+    assert Room(5, 100).take_first([50, 50, 1]) == 2
+    assert Room(2, 100).take_first([1, 1, 1]) == 2
+    # Alone, it may be larger than the room.
+    room = Room(5, 100)
+    assert room.take_first([1000]) == 1
+    assert room.take_first([1]) == 0
