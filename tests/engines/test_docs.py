@@ -15,6 +15,9 @@ from tests.conftest import REGION, TableFactory
 from tests.docs.blocks import ROOT, fenced
 from tests.engines.ray_node import RayUnavailable, ray_node
 
+# What this file has programs of.
+ENGINES = ("dask", "ray")
+
 
 @pytest.fixture(scope="session")
 def environment(backend: Backend) -> dict[str, str]:
