@@ -198,7 +198,7 @@ test-spark: check-java .venv-ministack/.installed .venv-spark-$(SPARK)/.installe
 	@AIOBATCH_TEST_BACKENDS=ministack .venv-spark-$(SPARK)/bin/python -m pytest tests/spark \
 	  $(SPARK_ARGS) $(PYTEST_ARGS) </dev/null
 
-# In the workers' processes too. The figures of tests with a rate are worth nothing here.
+# In the workers' processes too. Measuring takes time of its own: a rate may be missed for it.
 .PHONY: coverage-spark
 coverage-spark: check-java .venv-ministack/.installed .venv-spark-$(SPARK)/.installed ## Branch coverage over the same, in build/coverage-spark
 	@rm -rf build/coverage-spark && mkdir -p build/coverage-spark
