@@ -410,6 +410,9 @@ class Dispatcher:
                     await next_turn()
         except StopIteration as end:
             settled: Settled = end.value
+        finally:
+            # Cancelled in between, it enters what it has found so far.
+            steps.close()
         return settled
 
     def _settled(
