@@ -573,6 +573,9 @@ class Dispatcher:
     ) -> _Answer:
         try:
             return await self._send_once(request, meter, observer, tables, entries)
+        except ServiceError as error:
+            error.tables = tables
+            raise
         except WireError as error:
             # A reused idle connection dies without a word; the next one is fresh.
             if not (error.disconnected and resend):
@@ -581,6 +584,7 @@ class Dispatcher:
         try:
             answer = await self._send_once(request, meter, observer, tables, entries)
         except ServiceError as error:
+            error.tables = tables
             # Whatever this says, the first attempt may have taken effect.
             error.ambiguous = True
             raise
