@@ -259,17 +259,28 @@ def test_to_resource_dictionary_goes_before_the_rest() -> None:
 
 
 def test_what_is_no_item() -> None:
-    for item in (None, 5, "text", [("pk", "a")], {"pk"}, Address, object()):
+    for item, kind in (
+        (None, "a NoneType"),
+        (5, "an int"),
+        ("text", "a str"),
+        ([("pk", "a")], "a list"),
+        ({"pk"}, "a set"),
+        (Address, "a type"),
+        (object(), "an object"),
+    ):
         refusal = refused(item)
         assert refusal.path == ""
-        assert "not an item: pass a mapping" in refusal.reason
+        assert refusal.reason == (
+            f"is {kind}, not an item: pass a mapping, a dataclass, a pydantic model, a msgspec"
+            " struct, an attrs object, or an object with to_resource_dictionary()"
+        )
 
 
 def test_an_item_that_serialize_makes() -> None:
     class Thing:
-        pass
+        name = "a"
 
-    assert encoded(Thing(), lambda _thing: {"pk": "a"}) == {"pk": {"S": "a"}}
+    assert encoded(Thing(), lambda thing: {"pk": thing.name}) == {"pk": {"S": "a"}}
 
 
 def test_a_form_that_fails() -> None:
