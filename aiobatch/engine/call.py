@@ -187,7 +187,7 @@ class BatchCall:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to send, to wait for, or to hear of."""
-        return not (self.plan or self.waiting or self.in_flight)
+        return not (self.in_flight or self.waiting or self.plan)
 
     @property
     def is_one_request(self) -> bool:
@@ -263,7 +263,7 @@ class BatchCall:
         A table that lets nothing through has a slow pace, at which a long call would go on for
         hours, since only what comes back is held to the limit.
         """
-        if not (self.plan and self._had_leftovers and self._stalls(now)):
+        if not (self._had_leftovers and self.plan and self._stalls(now)):
             return False
         for entry in self.plan:
             self.ledger.given_up(entry)
