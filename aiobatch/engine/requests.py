@@ -272,7 +272,7 @@ class BatchGet:
             part, place = self.parts[table], entry - self._firsts[table]
             if part.projection is not None:
                 for name in part.projection.added:
-                    item.pop(name, None)
+                    del item[name]
             self.found[table][place] = item
             if part.convert is not None:
                 try:

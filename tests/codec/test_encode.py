@@ -1,6 +1,7 @@
 import collections
 import dataclasses
 import enum
+import pickle
 import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -434,6 +435,14 @@ def test_refusals(item: Any, path: str, reason: str) -> None:
     # Nor does an error behind it hold the value.
     assert refusal.__cause__ is None
     assert refusal.__context__ is None or isinstance(refusal.__context__, Refusal)
+
+
+def test_a_refusal_can_be_pickled_with_the_path_that_it_has_by_then() -> None:
+    refusal = refused({"a": [{"b": object()}]})
+    again = pickle.loads(pickle.dumps(refusal))
+    assert type(again) is Refusal
+    assert (again.path, again.reason) == (refusal.path, refusal.reason)
+    assert again.path == "a[0].b"
 
 
 def test_attributes_beside_the_refused_one_do_not_matter() -> None:
