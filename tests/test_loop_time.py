@@ -101,6 +101,38 @@ async def test_what_takes_long_gets_a_turn_from_its_beginning() -> None:
     assert not loop_time.others_wait()
 
 
+async def test_a_slice_is_used_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_time, "perf_counter", lambda: 0.0)
+    turns: list[str] = []
+    await asyncio.sleep(0)
+    assert not loop_time.turn_is_over()
+    asyncio.get_running_loop().call_soon(turns.append, "next")
+    assert not loop_time.turn_is_over(ahead=loop_time.LOOP_SLICE)
+    assert loop_time.turn_is_over(ahead=1.01 * loop_time.LOOP_SLICE)
+    # With time left, nobody else gets a turn.
+    await loop_time.next_turn()
+    assert turns == []
+    await loop_time.next_turn(ahead=1.01 * loop_time.LOOP_SLICE)
+    assert turns == ["next"]
+
+
+async def test_of_those_who_wait_only_the_first_looks_at_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return float(looks)
+
+    monkeypatch.setattr(loop_time, "perf_counter", clock)
+    loop_time.turn_is_over()
+    await asyncio.gather(*(loop_time.next_turn() for _ in range(50)))
+    # Twice for each: once too early, and once when its turn begins.
+    assert looks <= 2 * 50 + 2
+
+
 async def test_whoever_waits_for_a_turn_is_served_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_time, "LOOP_SLICE", 0.0)
     served: list[int] = []

@@ -194,7 +194,7 @@ class FetchRun:
                     block = under_way.popleft().result()
                     await self._worker.run(lambda block=block: self._take(block))  # type: ignore[misc]
                     self._tell()
-                elif ahead is not None and ahead.done():
+                elif ahead is not None:  # pragma: no branch: it is what was waited for
                     try:
                         more = ahead.result()
                     except BulkError as error:

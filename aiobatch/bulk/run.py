@@ -378,7 +378,7 @@ class LoadRun:
                 await self._worker.result(job)
             finally:
                 # Whoever is cancelled here is so after the job, which must not be done again.
-                if job.exception() is None:
+                if job.exception() is None:  # pragma: no branch: else its error goes on from here
                     self._letters = self._letters[len(letters) :]
                     self._held -= sum(len(row.raw) for row in letters)
                     self._state = replace(self._state, dead_letters=job.result().dead_letters)

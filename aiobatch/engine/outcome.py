@@ -42,7 +42,7 @@ def outcome_of(error: ServiceError | WireError) -> Outcome:
 
 def is_hot_key_range(error: Throttled) -> bool:
     """Whether only a key range was too hot, so that the table's other keys can go on as before."""
-    reasons = [str(reason.get("reason", "")) for reason in error.throttling_reasons]
+    reasons = [str(reason.get("reason")) for reason in error.throttling_reasons]
     return bool(reasons) and all(
         reason.endswith("KeyRangeThroughputExceeded") for reason in reasons
     )

@@ -35,7 +35,7 @@ class KeyBook:
     def learn(self, table: str, names: Sequence[str]) -> None:
         """DynamoDB accepted keys with these names."""
         if table not in self._schemas:
-            self._schemas[table] = KeySchema(tuple(names), ordered=False, types=None)
+            self._schemas[table] = KeySchema(tuple(names), ordered=False)
 
     def may_doubt(self, table: str, now: float) -> bool:
         """Whether to ask again for names that refuse what a caller has, which notes that it is.

@@ -1,5 +1,7 @@
 """Copies and counts that cannot go through: what is told, and what is left to go on with."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,10 @@ from typing import Any
 import pytest
 
 from aiobatch import AccessDenied, DynamoDB, Retry, Throttled
-from aiobatch.bulk import CheckpointError, CopyFailed, copy, count
+from aiobatch.bulk import CheckpointError, CopyFailed, DeadLetterError, copy, count
 from aiobatch.bulk.copy import CopyReport
 from aiobatch.bulk.create import create_table, parse_keys
+from aiobatch.bulk.dead_letters import DeadLetters
 from aiobatch.bulk.errors import BulkError
 from aiobatch.bulk.place import ScanCheckpoint
 from aiobatch.testing import FakeWire, Fault, FaultProxy
@@ -53,7 +56,7 @@ async def test_writes_that_are_refused_are_told_with_the_cause(
         proxy.script([Fault.none()], operation="BatchWriteItem")
         proxy.always(Fault.access_denied(), operation="BatchWriteItem")
         with pytest.raises(
-            CopyFailed, match="could not be written: BatchWriteItem: AccessDeniedException"
+            CopyFailed, match=r"could not be written: BatchWriteItem on .*: AccessDeniedException"
         ):
             await copy(
                 *(real, filled, target),
@@ -97,6 +100,87 @@ async def test_segments_that_are_none(db: DynamoDB) -> None:
         await copy(db, "things", "others", total_segments=0)
     with pytest.raises(ValueError, match="total_segments must be 1 or more"):
         await count(db, "things", total_segments=0)
+
+
+@pytest.fixture
+async def two(
+    real: DynamoDB, table: TableFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[str, str]:
+    """Two tables; the five items of the first fit into the second."""
+    monkeypatch.chdir(tmp_path)
+    source, target = await table(), await table("id")
+    await real.batch_write_item([{"pk": f"{n}", "id": f"{n}"} for n in range(5)], source)
+    return source, target
+
+
+@on_one_backend
+@pytest.mark.parametrize("one_is_without", [False, True])
+async def test_key_names_that_are_not_the_tables_end_the_copy(
+    two: tuple[str, str], real: DynamoDB, backend: Backend, one_is_without: bool
+) -> None:
+    """The items fit into the table, as DynamoDB describes it; the caller says otherwise."""
+    source, target = two
+    if one_is_without:
+        await real.batch_write_item([{"pk": "a"}], source)
+    names = {target: ("id", "sk")}
+    async with DynamoDB(endpoint_url=backend.endpoint_url, key_names=names) as to:
+        with pytest.raises(CopyFailed, match="does not fit into it: is a key attribute"):
+            await copy(real, source, target, to=to, total_segments=1)
+    assert [item async for item in real.scan(target)] == []
+
+
+@on_one_backend
+async def test_dead_letters_in_the_way_leave_the_checkpoint_free(
+    two: tuple[str, str], real: DynamoDB, tmp_path: Path
+) -> None:
+    letters, saved = tmp_path / f"{two[0]}.rejected.json", tmp_path / "checkpoint"
+    letters.write_text("of an earlier run")
+    with pytest.raises(DeadLetterError, match="is there already"):
+        await copy(real, *two, checkpoint=saved)
+    letters.unlink()
+    report = await copy(real, *two, checkpoint=saved)
+    assert (report.items, report.finished) == (5, True)
+
+
+@on_one_backend
+async def test_dead_letters_that_cannot_be_written_are_not_tried_again(
+    two: tuple[str, str], real: DynamoDB, tmp_path: Path
+) -> None:
+    await real.batch_write_item([{"pk": "a"}], two[0])
+    kept: dict[str, Any] = {
+        "checkpoint": tmp_path / "checkpoint",
+        "dead_letters": tmp_path / "no" / "letters.json",
+    }
+    with pytest.raises(DeadLetterError, match="there is no such directory"):
+        await copy(real, *two, checkpoint_every=0, **kept)
+    (tmp_path / "no").mkdir()
+    # The checkpoint from before they failed holds.
+    report = await copy(real, *two, **kept)
+    assert (report.rejected, report.finished) == (1, True)
+    assert report.dead_letters == [kept["dead_letters"]]
+
+
+@on_one_backend
+async def test_cancelled_while_it_begins_it_ends_and_can_be_started_again(
+    two: tuple[str, str], real: DynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, cancelled = asyncio.get_running_loop(), threading.Event()
+
+    def begin(_self: DeadLetters) -> None:
+        loop.call_soon_threadsafe(cancel)
+        assert cancelled.wait(30)
+
+    def cancel() -> None:
+        running.cancel()
+        cancelled.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeadLetters, "begin", begin)
+        running = asyncio.create_task(copy(real, *two))
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert [item async for item in real.scan(two[1])] == []
+    assert (await copy(real, *two)).items == 5
 
 
 @on_one_backend

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 from aiobatch import DynamoDB
 from aiobatch.bulk import (
+    BulkError,
     CheckpointError,
     FetchReport,
     FormatError,
     SourceError,
     fetch,
 )
+from aiobatch.bulk.checkpoint import Checkpoint, CheckpointFile
 from aiobatch.errors import BatchError
 from aiobatch.testing import FakeWire, Fault
 
@@ -55,7 +58,8 @@ async def test_it_goes_on_where_it_was(db: DynamoDB, tmp_path: Path, name: str) 
         # What a kill leaves behind the checkpoint.
         with (tmp_path / f"{name}.part").open("ab") as part:
             part.write(b'{"Item":{"pk":{"S":"ha')
-    report = await fetch(db, file, "things", out)
+    # Blocks of one request each: those of a block may be answered in any order.
+    report = await fetch(db, file, "things", out, max_pending=80)
     assert report.resumed_at >= 180
     assert (report.keys, report.found, report.missing) == (KEYS, KEYS // 2, KEYS // 2)
     assert report.bytes_done == report.bytes_total
@@ -174,5 +178,61 @@ async def test_cancelled_at_any_turn_it_can_be_started_again(
     with pytest.raises(asyncio.CancelledError):
         await running
     # No lock is left.
-    assert (await fetch(db, file, "things", out)).finished
+    assert (await fetch(db, file, "things", out, max_pending=80)).finished
     assert numbers_in(out) == list(range(0, KEYS, 2))
+
+
+@pytest.mark.usefixtures("filled")
+async def test_an_output_that_cannot_be_made_ends_it_before_it_has_begun(
+    db: DynamoDB, wire: FakeWire, tmp_path: Path
+) -> None:
+    file, out = keys(tmp_path / "keys.csv", range(KEYS)), tmp_path / "no" / "out.json"
+    with pytest.raises(BulkError, match="no such directory"):
+        await fetch(db, file, "things", out, checkpoint=False)
+    assert not any(each.operation == "BatchGetItem" for each in wire.requests)
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_checkpoint_that_cannot_be_written_ends_it_and_it_goes_on(
+    db: DynamoDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, out = keys(tmp_path / "keys.csv", range(KEYS)), tmp_path / "out.json"
+
+    def fails(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def full(report: FetchReport) -> None:
+        if report.keys >= 100:
+            monkeypatch.setattr("os.fsync", fails)
+
+    with pytest.raises(BulkError, match="No space left on device"):
+        await fetch(db, file, "things", out, max_pending=80, on_progress=full, checkpoint_every=0)
+    monkeypatch.undo()
+    report = await fetch(db, file, "things", out, max_pending=80)
+    # The last checkpoint that was written holds.
+    assert report.resumed_at == 100
+    assert numbers_in(out) == list(range(0, KEYS, 2))
+
+
+@pytest.mark.usefixtures("filled")
+async def test_cancelled_while_the_checkpoint_is_refused_it_can_be_started_again(
+    db: DynamoDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, out = keys(tmp_path / "keys.csv", range(KEYS)), tmp_path / "out.json"
+    loop, cancelled = asyncio.get_running_loop(), threading.Event()
+
+    def refuse(self: CheckpointFile, begin: Checkpoint) -> None:
+        loop.call_soon_threadsafe(cancel)
+        assert cancelled.wait(30)
+        raise CheckpointError(str(self.path), "is not what it was")
+
+    def cancel() -> None:
+        running.cancel()
+        cancelled.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFile, "open", refuse)
+        running = asyncio.create_task(fetch(db, file, "things", out))
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert (await fetch(db, file, "things", out)).finished

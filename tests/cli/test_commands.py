@@ -12,6 +12,7 @@ from aiobotocore.session import AioSession
 from typer.testing import CliRunner, Result
 
 from aiobatch import DynamoDB, bulk
+from aiobatch.__main__ import main
 from aiobatch.bulk.table import TableIdentity
 from aiobatch.cli import front
 from aiobatch.cli.app import app
@@ -253,6 +254,14 @@ def test_no_checkpoint_is_kept_if_so_asked(run: Run, loaded: str) -> None:
     Path("rows.csv.checkpoint").write_text("not looked at")
     assert run("load", "rows.csv", "--table", loaded, "--no-checkpoint").exit_code == 0
     assert run("load", "rows.csv", "--table", loaded).exit_code == 1
+
+
+def test_what_cannot_be_imported_for_another_reason_is_no_missing_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiobatch.cli.app", None)
+    with pytest.raises(ImportError, match=r"aiobatch\.cli\.app"):
+        main()
 
 
 def test_sizes_are_for_people() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiobatch.codec import Malformed, item_answer, write_answer
+from aiobatch.codec.answers import items_from
 from tests.codec.subject import decode_item, encode_item, encode_key, read_answer
 from tests.codec.values import items, keys, plain
 
@@ -101,8 +102,18 @@ def test_an_answer_about_a_strange_table_is_none(member: str) -> None:
 @pytest.mark.parametrize("items", [None, {}, "x"])
 def test_no_list_of_items_under_one_of_several_tables(items: Any) -> None:
     body = {"Responses": {"users": [ITEM_1], "counts": items}, "UnprocessedKeys": {}}
-    with pytest.raises(Malformed):
+    with pytest.raises(Malformed, match=r"^it has something else where a list belongs$"):
         read_answer(orjson.dumps(body), of_table, "native")
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_the_first_items_of_an_answer_can_be_left_out(first: int) -> None:
+    """However many tables they are of."""
+    counts = [{"id": {"N": f"{n}"}} for n in range(3)]
+    answer = {"Responses": {"users": [ITEM_1, ITEM_2], "counts": counts}}
+    every = list(items_from(answer, of_table, "native", 0))
+    assert len(every) == 5
+    assert list(items_from(answer, of_table, "native", first)) == every[first:]
 
 
 def test_writing_several_tables() -> None:
@@ -228,6 +239,13 @@ def test_no_item(item: Any) -> None:
 def test_no_write_answer(left: Any) -> None:
     with pytest.raises(Malformed):
         write_answer(orjson.dumps({"UnprocessedItems": left}), NAMES)
+
+
+@pytest.mark.parametrize("capacity", [{}, [5], "x"])
+def test_a_capacity_that_is_none(capacity: Any) -> None:
+    body = orjson.dumps({"UnprocessedItems": {}, "ConsumedCapacity": capacity})
+    with pytest.raises(Malformed, match=r"^its ConsumedCapacity is not a list of objects$"):
+        write_answer(body, NAMES)
 
 
 def test_a_write_answer_without_its_field_is_none() -> None:

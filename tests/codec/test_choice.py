@@ -4,12 +4,13 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from aiobatch.codec import CODEC, implementations
+from aiobatch.codec import CODEC, Codec, implementations
 from aiobatch.codec.choice import VARIABLE, choose
 
 NATIVE = "aiobatch.codec.native"
@@ -56,19 +57,44 @@ def test_the_compiled_one_is_taken_where_it_is() -> None:
         assert choose(environ).name == best
 
 
+def test_the_compiled_one_does_all_that_a_codec_does(
+    installed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each function is that of its name, whatever it is."""
+    module = ModuleType(NATIVE)
+    functions = [field.name for field in fields(Codec) if field.name != "name"]
+    for name in functions:
+        setattr(module, name, f"the native {name}")
+    monkeypatch.setitem(sys.modules, NATIVE, module)
+    monkeypatch.setattr("aiobatch.codec.native", module, raising=False)
+    for environ in ({}, {VARIABLE: "native"}):
+        codec = choose(environ)
+        assert codec.name == "native"
+        assert {name: getattr(codec, name) for name in functions} == {
+            name: f"the native {name}" for name in functions
+        }
+    assert implementations() == {"python": choose({VARIABLE: "python"}), "native": codec}
+
+
 @pytest.mark.usefixtures("absent")
 def test_absent() -> None:
     assert choose({}).name == "python"
     assert list(implementations()) == ["python"]
-    with pytest.raises(ImportError, match="pip install aiobatch-native"):
+    with pytest.raises(ImportError) as caught:
         choose({VARIABLE: "native"})
+    assert str(caught.value) == (
+        "AIOBATCH_CODEC=native, and the compiled codec is not installed:"
+        " pip install aiobatch-native, or unset the variable"
+    )
 
 
 @pytest.mark.usefixtures("unfit")
 def test_of_another_version(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "aiobatch.codec"):
         assert choose({}).name == "python"
-    assert "pip install --upgrade aiobatch aiobatch-native" in caplog.text
+    [record] = caplog.records
+    assert record.message.startswith("the compiled codec is left out: ")
+    assert record.message.endswith("pip install --upgrade aiobatch aiobatch-native")
     with pytest.raises(ImportError, match="is not of this aiobatch's version"):
         choose({VARIABLE: "native"})
 

@@ -1,6 +1,7 @@
 import collections
 import dataclasses
 import enum
+import pickle
 import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -259,17 +260,28 @@ def test_to_resource_dictionary_goes_before_the_rest() -> None:
 
 
 def test_what_is_no_item() -> None:
-    for item in (None, 5, "text", [("pk", "a")], {"pk"}, Address, object()):
+    for item, kind in (
+        (None, "a NoneType"),
+        (5, "an int"),
+        ("text", "a str"),
+        ([("pk", "a")], "a list"),
+        ({"pk"}, "a set"),
+        (Address, "a type"),
+        (object(), "an object"),
+    ):
         refusal = refused(item)
         assert refusal.path == ""
-        assert "not an item: pass a mapping" in refusal.reason
+        assert refusal.reason == (
+            f"is {kind}, not an item: pass a mapping, a dataclass, a pydantic model, a msgspec"
+            " struct, an attrs object, or an object with to_resource_dictionary()"
+        )
 
 
 def test_an_item_that_serialize_makes() -> None:
     class Thing:
-        pass
+        name = "a"
 
-    assert encoded(Thing(), lambda _thing: {"pk": "a"}) == {"pk": {"S": "a"}}
+    assert encoded(Thing(), lambda thing: {"pk": thing.name}) == {"pk": {"S": "a"}}
 
 
 def test_a_form_that_fails() -> None:
@@ -423,6 +435,14 @@ def test_refusals(item: Any, path: str, reason: str) -> None:
     # Nor does an error behind it hold the value.
     assert refusal.__cause__ is None
     assert refusal.__context__ is None or isinstance(refusal.__context__, Refusal)
+
+
+def test_a_refusal_can_be_pickled_with_the_path_that_it_has_by_then() -> None:
+    refusal = refused({"a": [{"b": object()}]})
+    again = pickle.loads(pickle.dumps(refusal))
+    assert type(again) is Refusal
+    assert (again.path, again.reason) == (refusal.path, refusal.reason)
+    assert again.path == "a[0].b"
 
 
 def test_attributes_beside_the_refused_one_do_not_matter() -> None:

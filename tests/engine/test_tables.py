@@ -43,9 +43,22 @@ def test_tables_of_two_accounts_are_told_apart_by_their_arns_alone() -> None:
     assert names.find("users") is None
 
 
+@pytest.mark.parametrize("given", ["users", f"{ARN}users"])
+def test_the_only_table_is_found_by_name_and_arn(given: str) -> None:
+    names = TableNames([given])
+    for name in ("users", f"{ARN}users", f"{ARN}users/index/by_date"):
+        assert names.find(name) == 0
+    assert names.find("orders") is None
+
+
 @pytest.mark.parametrize("table", ["users", f"{ARN}users", f"{ARN}users/index/by_date"])
 def test_the_plain_name(table: str) -> None:
     assert plain_name(table) == "users"
+
+
+def test_what_is_no_tables_arn_stays_as_it_is() -> None:
+    for name in ("arn:aws:s3:::bucket", f"{ARN}", "table/users"):
+        assert plain_name(name) == name
 
 
 # ---------------------------------------------------------------------- the plan
@@ -485,6 +498,32 @@ async def test_an_entry_at_fault_is_found_in_its_table(wire: FakeWire) -> None:
     await run(wire, call)
     assert list(call.ledger.rejections) == [7]
     assert counts(call) == {State.PROCESSED: 9, State.REJECTED: 1}
+
+
+class HalfAnAnswer:
+    """A wire that answers with the items of one table, and with nonsense about the other."""
+
+    max_concurrency = 16
+
+    async def send(self, request: Request) -> bytes:
+        keys = orjson.loads(request.body)["RequestItems"]["users"]["Keys"]
+        nonsense = [{"pk": {"S": 5}}]
+        responses = {"users": keys, "orders": nonsense}
+        return orjson.dumps({"Responses": responses, "UnprocessedKeys": {}})
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.looptime
+async def test_what_an_answer_has_before_it_turns_out_malformed_is_progress_of_its_table() -> None:
+    dispatcher = Dispatcher(HalfAnAnswer(), max_concurrency=16)
+    call = get_call({"users": 3, "orders": 3}, Retry(max_retries=0))
+    await dispatcher.run(call)
+    assert counts(call) == {State.PROCESSED: 3, State.UNPROCESSED: 3}
+    assert [lane.has_progressed for lane in call.lanes] == [True, False]
+    assert "malformed answer" in str(call.cause)
+    await dispatcher.aclose()
 
 
 @pytest.mark.looptime

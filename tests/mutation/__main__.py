@@ -20,14 +20,36 @@ SCRATCH = ROOT / "build" / "mutation"
 
 # The pure modules, and the tests that are about them.
 TESTS: dict[str, list[str]] = {
+    "aiobatch/codec/answers.py": ["tests/codec/test_answers.py", "tests/codec/test_bulk.py"],
+    "aiobatch/codec/choice.py": ["tests/codec/test_choice.py"],
+    "aiobatch/codec/items.py": ["tests/codec/test_encode.py", "tests/test_models.py"],
     "aiobatch/codec/keys.py": ["tests/codec/test_keys.py"],
     "aiobatch/codec/numbers.py": ["tests/codec/test_numbers.py"],
     "aiobatch/codec/projection.py": ["tests/codec/test_projection.py"],
+    "aiobatch/codec/python.py": [
+        "tests/codec/test_answers.py",
+        "tests/codec/test_bulk.py",
+        "tests/codec/test_decode.py",
+        "tests/codec/test_encode.py",
+        "tests/codec/test_keys.py",
+    ],
+    "aiobatch/codec/refusal.py": ["tests/codec/test_answers.py", "tests/codec/test_encode.py"],
     "aiobatch/codec/size.py": ["tests/codec/test_size.py"],
     "aiobatch/engine/backoff.py": ["tests/engine/test_backoff.py"],
+    "aiobatch/engine/call.py": ["tests/engine/test_dispatch.py", "tests/engine/test_tables.py"],
     "aiobatch/engine/ledger.py": ["tests/engine/test_ledger.py"],
+    "aiobatch/engine/loop_time.py": ["tests/test_loop_time.py"],
+    "aiobatch/engine/metrics.py": ["tests/engine/test_metrics.py"],
+    "aiobatch/engine/observer.py": ["tests/engine/test_observer.py"],
+    "aiobatch/engine/outcome.py": ["tests/engine/test_outcome.py"],
     "aiobatch/engine/plan.py": ["tests/engine/test_plan.py", "tests/engine/test_tables.py"],
     "aiobatch/engine/pressure.py": ["tests/engine/test_pressure.py"],
+    "aiobatch/engine/requests.py": [
+        "tests/engine/test_requests.py",
+        "tests/engine/test_tables.py",
+    ],
+    "aiobatch/engine/schemas.py": ["tests/engine/test_schemas.py"],
+    "aiobatch/engine/tables.py": ["tests/engine/test_tables.py"],
     "aiobatch/retry.py": ["tests/test_retry.py"],
     "aiobatch/updates.py": ["tests/test_updates.py"],
 }
