@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 _TOLD_AT_MOST = 5
+_MOST_TABLES_NAMED = 3
 
 
 class AiobatchError(Exception):
@@ -264,6 +265,7 @@ class ServiceError(AiobatchError):
         status: the HTTP status.
         request_id: DynamoDB's request id, or None.
         operation: the API operation, such as ``"BatchGetItem"``.
+        tables: the tables that the request was about, as the caller named them.
         throttling_reasons: ``[{"reason", "resource"}]`` as DynamoDB gave them, or empty.
         cancellation_reasons: of a cancelled transaction, ``[{"Code", "Message", "Item"}]`` as
             DynamoDB gave them, one for each operation; else empty. They may quote items.
@@ -293,11 +295,20 @@ class ServiceError(AiobatchError):
         self.cancellation_reasons = [dict(reason) for reason in cancellation_reasons]
         self.retryable = retryable
         self.ambiguous = ambiguous
+        # Of the engine, which knows them.
+        self.tables: tuple[str, ...] = ()
+        super().__init__(code)
+
+    def __str__(self) -> str:
+        tables = f"{len(self.tables)} tables"
+        if len(self.tables) <= _MOST_TABLES_NAMED:
+            tables = ", ".join(map(repr, self.tables))
         told = "".join(
             f", {reason['reason']}" for reason in self.throttling_reasons if reason.get("reason")
         )
-        super().__init__(
-            f"{operation}: {code}{told} (HTTP {status}, request id {request_id or 'none'};"
+        return (
+            f"{self.operation}{f' on {tables}' if tables else ''}: {self.code}{told}"
+            f" (HTTP {self.status}, request id {self.request_id or 'none'};"
             " DynamoDB's own words are in .message)"
         )
 

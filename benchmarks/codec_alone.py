@@ -45,7 +45,7 @@ def decoded(answer: bytes, fragments: list[bytes]) -> list[Item]:
     """The items of an answer to a request for these keys."""
     entries = dict(zip(fragments, range(len(fragments)), strict=True))
     found = codec.read_answer(answer, SCHEMA.names, "native").items
-    items: list[dict[str, Any]] = []
+    items: list[Any] = [None] * len(fragments)
     while found.take(entries, _ITEMS, [], items):
         pass
     return items

@@ -207,6 +207,22 @@ def test_the_texts_say_where_and_what() -> None:
     assert "ConditionalCheckFailed" in str(transaction)
 
 
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        ((), "BatchWriteItem: Val"),
+        (("users",), "BatchWriteItem on 'users': Val"),
+        (("a", "b", "c"), "BatchWriteItem on 'a', 'b', 'c': Val"),
+        (("a", "b", "c", "d"), "BatchWriteItem on 4 tables: Val"),
+    ],
+)
+def test_a_services_error_names_the_tables(tables: tuple[str, ...], told: str) -> None:
+    service = service_error()
+    service.tables = tables
+    assert str(service).startswith(told)
+    assert str(pickle.loads(pickle.dumps(service))) == str(service)
+
+
 def test_catching() -> None:
     """What a caller writes in an except clause."""
     for name in ("InvalidItem", "BatchTimeout", "WireError", "Throttled", "ClientClosed"):

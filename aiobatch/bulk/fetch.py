@@ -18,6 +18,7 @@ from aiobatch.bulk.segments import Selection
 from aiobatch.bulk.sources import Source, resolve, told_files, total_bytes
 from aiobatch.bulk.table import describe
 from aiobatch.bulk.threads import Worker
+from aiobatch.bulk.words import counted
 from aiobatch.retry import Retry
 from aiobatch.streams.stream import Settings
 
@@ -64,7 +65,7 @@ class FetchReport:
 
     def in_words(self) -> str:
         """The counts, in words."""
-        words = f"{self.keys:,} keys: {self.found:,} found, {self.missing:,} missing"
+        words = f"{counted(self.keys, 'keys')}: {self.found:,} found, {self.missing:,} missing"
         words += f", {self.rejected:,} rejected" if self.rejected else ""
         return words + (f", {self.resumed_at:,} by earlier runs" if self.resumed_at else "")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from aiobatch.bulk.words import counted
 from aiobatch.responses import Metrics
 
 __all__ = ["LoadReport"]
@@ -65,7 +66,8 @@ class LoadReport:
 
     def in_words(self) -> str:
         """The counts, in words."""
-        parts = [f"{self.done:,} rows done: {self.written:,} written, {self.rejected:,} rejected"]
+        done = counted(self.done, "rows")
+        parts = [f"{done} done: {self.written:,} written, {self.rejected:,} rejected"]
         if self.resumed_at:
             parts.append(f"{self.resumed_at:,} of them by earlier runs")
         if self.pending and not self.finished:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from aiobatch.bulk.place import ScanState
+from aiobatch.bulk.words import counted
 
 __all__ = ["ScanReport"]
 
@@ -33,9 +34,8 @@ class ScanReport:
 
     def in_words(self) -> str:
         """The counts, in words."""
-        words = (
-            f"{self.items:,} items, {self.segments_done} of {self.segments} segments {self.verb}"
-        )
+        segments = f"{self.segments_done} of {counted(self.segments, 'segments')} {self.verb}"
+        words = f"{counted(self.items, 'items')}, {segments}"
         words += f", {self.rejected:,} rejected" if self.rejected else ""
         return words + (f", {self.resumed_at:,} by earlier runs" if self.resumed_at else "")
 

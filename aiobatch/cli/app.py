@@ -369,7 +369,13 @@ def get(
 
 @app.command(epilog=EXIT_CODES)
 def count(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table's name or ARN.")],
+    table: Annotated[
+        str | None, typer.Argument(metavar="TABLE", help="The table's name or ARN.")
+    ] = None,
+    named: Annotated[
+        str | None,
+        typer.Option("--table", "-t", metavar="TABLE", help="The same, as other commands take it."),
+    ] = None,
     consistent: options.Consistent = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -386,6 +392,9 @@ def count(
     segments: options.Segments = None,
 ) -> None:
     """Count the items of a table, by reading all of it. The number is printed."""
+    counted = table or named
+    if counted is None or (table and named):
+        raise typer.BadParameter("name one table: aiobatch count TABLE, or --table TABLE")
     connection = Connection(
         endpoint_url=endpoint_url,
         region=region,
@@ -395,7 +404,7 @@ def count(
     )
     arguments = _selection(index, filter, names, values, consistent, segments)
     arguments["total_segments"] = arguments["total_segments"] or 8
-    _end(commands.count(table, arguments, connection, dry_run=dry_run, json=json, quiet=quiet))
+    _end(commands.count(counted, arguments, connection, dry_run=dry_run, json=json, quiet=quiet))
 
 
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -12,6 +12,7 @@ from aiobatch import bulk
 from aiobatch.bulk.cost import estimate
 from aiobatch.bulk.create import create_table
 from aiobatch.bulk.table import describe
+from aiobatch.bulk.words import counted
 from aiobatch.cli.codes import Exit
 from aiobatch.cli.display import Display
 from aiobatch.cli.running import Connection, Job, carry_out, command_line
@@ -85,7 +86,7 @@ def load(wanted: Loading, connection: Connection, *, dry_run: bool, json: bool, 
             on_progress=progress,
         )
         display.say(
-            f"{report.written:,} rows {done}, {report.rejected:,} rejected"
+            f"{counted(report.written, 'rows')} {done}, {report.rejected:,} rejected"
             f" ({display.costs_in_words()})"
         )
         _say_rejected(display, "rows", report)
@@ -236,7 +237,9 @@ def export(
         job.left = lambda: f"so far: {reports[0].in_words()}" if reports else ""
         report = await bulk.export(job.db, table, output, on_progress=progress, **arguments)
         named = "standard output" if output == "-" else output
-        display.say(f"{report.items:,} items written to {named} ({display.costs_in_words()})")
+        display.say(
+            f"{counted(report.items, 'items')} written to {named} ({display.costs_in_words()})"
+        )
         return Exit.DONE
 
     named = "standard output" if output == "-" else output
@@ -281,7 +284,9 @@ def copy(
                 job.db, source, target, to=to, on_progress=progress, **arguments
             )
         rejected = f", {report.rejected:,} rejected" if report.rejected else ""
-        display.say(f"{report.items:,} items copied{rejected} ({display.costs_in_words()})")
+        display.say(
+            f"{counted(report.items, 'items')} copied{rejected} ({display.costs_in_words()})"
+        )
         _say_rejected(display, "items", report)
         return Exit.REJECTED if report.rejected else Exit.DONE
 
@@ -353,12 +358,14 @@ def count(
 
         job.summary = lambda: _summary(reports, "scanned")
         job.left = lambda: (
-            f"so far: {reports[0].items:,} of {reports[0].scanned:,} items read" if reports else ""
+            f"so far: {reports[0].items:,} of {counted(reports[0].scanned, 'items')} read"
+            if reports
+            else ""
         )
         report = await bulk.count(job.db, table, on_progress=progress, **arguments)
         if not json:
             print(report.items, flush=True)
-        display.say(f"{report.scanned:,} items read ({display.costs_in_words()})")
+        display.say(f"{counted(report.scanned, 'items')} read ({display.costs_in_words()})")
         return Exit.DONE
 
     return carry_out(f"counting {table}", "items", connection, work, json=json, quiet=quiet)

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aiobatch.bulk.words import counted
 from aiobatch.cli.watch import Speed, Watch
 
 __all__ = ["Display", "State", "a_time"]
@@ -149,7 +150,7 @@ class Display:
         now = watch.seconds
         items = self._items_speed.at(now, state.items - state.before)
         units = self._units_speed.at(now, watch.units)
-        told = [f"{state.items:,} {self._unit}", f"{items:,.0f}/s", f"{units:,.0f} units/s"]
+        told = [counted(state.items, self._unit), f"{items:,.0f}/s", f"{units:,.0f} units/s"]
         told.append(f"{watch.under_way} under way")
         told.append(f"{watch.throttled:,} throttled")
         told.append(f"{watch.retried:,} retried")
@@ -190,9 +191,10 @@ class Display:
         watch = self._watch
         speed = (self.state.items - self.state.before) / max(watch.seconds, 1e-3)
         return (
-            f"{a_time(watch.seconds)}, {speed:,.0f} {self._unit}/s, {watch.requests:,} requests,"
-            f" {watch.units:,.1f} capacity units, {watch.throttled:,} throttled,"
-            f" {watch.retried:,} retried"
+            f"{a_time(watch.seconds)}, {speed:,.0f} {self._unit}/s,"
+            f" {counted(watch.requests, 'requests')},"
+            f" {counted(watch.units, 'capacity units', digits=1)},"
+            f" {watch.throttled:,} throttled, {watch.retried:,} retried"
         )
 
 

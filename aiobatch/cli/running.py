@@ -177,8 +177,8 @@ def _explain(error: Exception) -> tuple[Exit, str]:
         return Exit.LEFT_OVER, str(error)
     if isinstance(error, TableNotFound):
         return Exit.FAILED, (
-            f"there is no such table here ({error.operation}: {error.code}). Check its name,"
-            " --region and --endpoint-url; load makes it with --create-table"
+            f"there is no table {', '.join(error.tables)} here ({error.operation}: {error.code})."
+            " Check its name, --region and --endpoint-url; load makes it with --create-table"
         )
     if isinstance(error, BatchError | Throttled):
         return Exit.LEFT_OVER, str(error)

@@ -43,7 +43,7 @@ class Items(Protocol):
     def __next__(self) -> tuple[bytes, dict[str, Any]]: ...
 
     def take(
-        self, asked: dict[bytes, int], most: int, entries: list[int], items: list[dict[str, Any]]
+        self, asked: dict[bytes, int], most: int, entries: list[int], found: list[Any]
     ) -> bool:
         """Decode a few items, and see which entries of a request they are.
 
@@ -51,19 +51,19 @@ class Items(Protocol):
             asked: entries by identity; those that are found are taken out.
             most: how many items to decode at most.
             entries: the entries are appended to this.
-            items: their items are appended to this.
+            found: each item is put into this, at the place that its entry numbers.
 
         Returns:
             Whether there may be more.
 
         Raises:
             Malformed: the next item is not DynamoDB's, or not in ``asked``. What was decoded before
-                it stands in ``entries`` and ``items``.
+                it stands in ``entries`` and ``found``.
         """
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request
 class ReadAnswer:
     """What a BatchGetItem answered.
 
@@ -79,7 +79,7 @@ class ReadAnswer:
     capacity: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request
 class WriteAnswer:
     """What a BatchWriteItem answered.
 
@@ -143,7 +143,7 @@ class _PlainItems:
         return next(self._items)
 
     def take(
-        self, asked: dict[bytes, int], most: int, entries: list[int], items: list[dict[str, Any]]
+        self, asked: dict[bytes, int], most: int, entries: list[int], found: list[Any]
     ) -> bool:
         count = 0
         for identity, item in islice(self._items, most):
@@ -151,7 +151,7 @@ class _PlainItems:
             if entry is None:
                 raise not_asked()
             entries.append(entry)
-            items.append(item)
+            found[entry] = item
             count += 1
         return count == most
 

@@ -52,7 +52,7 @@ class Lane:
     admitted: int = 0
     guess: float = 0.0
     has_progressed: bool = False
-    lone_faults: Counter[str] = field(default_factory=Counter)
+    lone_faults: dict[str, int] = field(default_factory=dict)
 
     @property
     def may_leave(self) -> int:
@@ -89,7 +89,7 @@ class Lane:
         self.depart(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request
 class Portion:
     """The entries of one table in one request, and the units guessed for them."""
 
@@ -187,7 +187,7 @@ class BatchCall:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to send, to wait for, or to hear of."""
-        return not (self.plan or self.waiting or self.in_flight)
+        return not (self.in_flight or self.waiting or self.plan)
 
     @property
     def is_one_request(self) -> bool:
@@ -263,7 +263,7 @@ class BatchCall:
         A table that lets nothing through has a slow pace, at which a long call would go on for
         hours, since only what comes back is held to the limit.
         """
-        if not (self.plan and self._had_leftovers and self._stalls(now)):
+        if not (self._had_leftovers and self.plan and self._stalls(now)):
             return False
         for entry in self.plan:
             self.ledger.given_up(entry)
@@ -295,8 +295,8 @@ class BatchCall:
             return True
         # Some messages begin with the whole request, which differs from entry to entry.
         words = _QUOTED.sub("Value at", message)
-        lane.lone_faults[words] += 1
-        return lane.lone_faults[words] < _FAULTS_OF_THE_REQUEST
+        faults = lane.lone_faults[words] = lane.lone_faults.get(words, 0) + 1
+        return faults < _FAULTS_OF_THE_REQUEST
 
     def landed(self, entries: Sequence[int]) -> None:
         """The request with these entries is over, and all that it meant has been entered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -342,13 +342,13 @@ class Dispatcher:
         """Whether any entry may leave. Tables that may not yet wait, each at its own governor."""
         may_leave = False
         for lane in call.lanes:
-            size = min(call.plan.next_size(lane.number), lane.most)
+            size = call.plan.next_size(lane.number)
             if not size:
                 continue
             if lane.may_leave:
                 may_leave = True
             elif lane.gate is None:
-                lane.gate = group.create_task(self._admit(call, lane, size))
+                lane.gate = group.create_task(self._admit(call, lane, min(size, lane.most)))
         return may_leave
 
     @staticmethod
@@ -377,8 +377,7 @@ class Dispatcher:
         tables = tuple(portion.lane.table for portion in portions)
         try:
             answer = await self._send(request, call.meter, call.observer, tables, len(entries))
-            async with self._decoding:
-                settled = await self._settle(call, entries, answer.body)
+            settled = await self._settle(call, entries, answer.body)
         except codec.Malformed as error:
             cause = WireError(f"malformed answer: {error.reason}", operation=requests.operation)
             if call.observer is not None:
@@ -398,19 +397,26 @@ class Dispatcher:
             self._settled(call, portions, settled, len(answer.body), sent_at)
 
     async def _settle(self, call: BatchCall, entries: Sequence[int], body: bytes) -> Settled:
-        """Decode an answer, a long one in slices."""
+        """Decode an answer, a long one in slices, one answer after the other."""
         steps = call.requests.settle(body, entries, call.ledger)
         parsing = len(body) * _PARSED_A_BYTE
-        if turn_is_over(parsing):
-            await next_turn(parsing)
         try:
-            while True:
-                next(steps)
-                if turn_is_over():
-                    await next_turn()
-        except StopIteration as end:
-            settled: Settled = end.value
-        return settled
+            settled: Settled | None = None
+            if not (self._decoding.locked() or turn_is_over(parsing)):
+                # As nearly all answers are that come one by one: it waits for nobody.
+                settled = _in_this_turn(steps)
+                parsing = 0.0
+            if settled is None:
+                async with self._decoding:
+                    while settled is None:
+                        if turn_is_over(parsing):
+                            await next_turn(parsing)
+                        settled = _in_this_turn(steps)
+                        parsing = 0.0
+            return settled
+        finally:
+            # Cancelled in between, it enters what it has found so far.
+            steps.close()
 
     def _settled(
         self,
@@ -570,6 +576,9 @@ class Dispatcher:
     ) -> _Answer:
         try:
             return await self._send_once(request, meter, observer, tables, entries)
+        except ServiceError as error:
+            error.tables = tables
+            raise
         except WireError as error:
             # A reused idle connection dies without a word; the next one is fresh.
             if not (error.disconnected and resend):
@@ -578,6 +587,7 @@ class Dispatcher:
         try:
             answer = await self._send_once(request, meter, observer, tables, entries)
         except ServiceError as error:
+            error.tables = tables
             # Whatever this says, the first attempt may have taken effect.
             error.ambiguous = True
             raise
@@ -617,6 +627,18 @@ class Dispatcher:
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
+
+
+def _in_this_turn(steps: Generator[None, None, Settled]) -> Settled | None:
+    """Go on until the turn of the loop is over: what it came to, if that is its end."""
+    try:
+        next(steps)
+        while not turn_is_over():
+            next(steps)
+    except StopIteration as end:
+        settled: Settled = end.value
+        return settled
+    return None
 
 
 def _entries_of(portions: list[Portion]) -> Sequence[int]:

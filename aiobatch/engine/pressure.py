@@ -211,9 +211,11 @@ class _Window:
         self._sum = 0
 
     def add(self, count: int, now: float, seconds: float) -> None:
-        self._events.append((now, count))
+        events, before = self._events, now - seconds
+        events.append((now, count))
         self._sum += count
-        self._forget(now - seconds)
+        while events[0][0] < before:
+            self._sum -= events.popleft()[1]
 
     def count(self, now: float, seconds: float) -> int:
         """How many there are in the window."""

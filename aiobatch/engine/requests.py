@@ -45,7 +45,7 @@ REQUEST_ITEMS = b'{"RequestItems":{'
 """How the body of every batch begins."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request
 class Settled:
     """What one answer came to: how many entries ended, and which are left over.
 
@@ -164,9 +164,15 @@ class BatchGet:
         self.found: list[list[Any]] = [[None] * len(part.fragments) for part in parts]
         self.refusals: list[dict[int, Exception]] = [{} for _ in parts]
         self._converts = any(part.convert is not None for part in parts)
-        # Whether items are what the caller gets, just as they come.
-        self._is_plain = not self._converts and not any(
-            part.projection is not None and part.projection.added for part in parts
+        # By entry: with one table, an item is decoded to where it belongs.
+        self._decoded: list[Any] = (
+            self.found[0] if self.table_of is None else [None] * len(self._fragments)
+        )
+        # Whether it is what the caller gets, just as it comes.
+        self._is_plain = (
+            self.table_of is None
+            and not self._converts
+            and not any(part.projection is not None and part.projection.added for part in parts)
         )
         self._firsts = list(accumulate([len(part.fragments) for part in parts], initial=0))
         self._numbers = numbers
@@ -235,30 +241,33 @@ class BatchGet:
         yield  # a large answer takes its time to parse alone
         # So many items a step that it takes little time, whatever their size.
         most = 1 if self._converts else max(1, _STEP * len(entries) // len(body))
-        more = True
-        while more:
-            came: list[int] = []
-            items: list[dict[str, Any]] = []
-            try:
-                more = answer.items.take(asked, most, came, items)
-            finally:
-                # What was found before something that is malformed was found.
-                self._keep(came, items)
-                ledger.ended(came, State.PROCESSED)
-            yield
+        came: list[int] = []
+        try:
+            more = True
+            while more:
+                before = len(came)
+                try:
+                    more = answer.items.take(asked, most, came, self._decoded)
+                finally:
+                    if not self._is_plain:
+                        self._keep(came[before:])
+                if more:
+                    yield
+        finally:
+            # All of them as a slice. Or what was found before the answer turned out to be
+            # malformed, or the call was cancelled.
+            ledger.ended(entries if len(came) == len(entries) else came, State.PROCESSED)
         ledger.ended(list(asked.values()), State.MISSING)
         ended = len(entries) - len(left)
         return Settled(ended, left, answer.capacity, self._bytes_read(answer.capacity, ended))
 
-    def _keep(self, entries: Sequence[int], items: Sequence[dict[str, Any]]) -> None:
-        if self.table_of is None and self._is_plain:
-            found = self.found[0]
-            for entry, item in zip(entries, items, strict=True):
-                found[entry] = item
-            return
+    def _keep(self, entries: Sequence[int]) -> None:
+        """Make of these items what the caller gets."""
         table = 0
-        for entry, item in zip(entries, items, strict=True):
+        for entry in entries:
+            item = self._decoded[entry]
             if self.table_of is not None:
+                self._decoded[entry] = None
                 table = self.table_of[entry]
             part, place = self.parts[table], entry - self._firsts[table]
             if part.projection is not None:
@@ -403,7 +412,6 @@ class BatchWrite:
         answer = codec.write_answer(body, self._names)
         if not answer.left:
             ledger.ended(entries, State.PROCESSED)
-            yield
             return Settled(len(entries), [], answer.capacity)
         sent = _by_identity(entries, self._identities, self._marks, self.table_of)
         left = _leftovers(answer.left, sent)

@@ -14,6 +14,7 @@ import os
 import platform
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -46,7 +47,9 @@ __all__ = ["DirectWire"]
 _MOST_DESTINATIONS = 256
 
 
+@cache
 def _user_agent() -> str:
+    """What requests call themselves. It reads files, once: not at import, which costs more."""
     try:
         version = importlib.metadata.version("aiobatch")
     except importlib.metadata.PackageNotFoundError:
@@ -55,10 +58,6 @@ def _user_agent() -> str:
         f"aiobatch/{version} python/{platform.python_version()} aiohttp/{aiohttp.__version__}"
         f" aiobotocore/{aiobotocore.__version__} botocore/{botocore.__version__}"
     )
-
-
-# Once: it reads files.
-_USER_AGENT = _user_agent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +194,7 @@ class DirectWire:
             "Content-Type": CONTENT_TYPE,
             # DynamoDB's checksum is that of the bytes it sends: compressed ones would need undoing.
             "Accept-Encoding": "identity",
-            "User-Agent": _USER_AGENT,
+            "User-Agent": await asyncio.to_thread(_user_agent),
         }
         session = await self._session_for(proxy)
         by_session = SessionExchange(

@@ -40,7 +40,7 @@ READ_BUFFER: Final = 64 * 1024
 _SMALL_ANSWER = 2 * READ_BUFFER
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request
 class Answer:
     """What came back.
 

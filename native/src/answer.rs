@@ -244,7 +244,7 @@ impl Items {
         asked: &Bound<'py, PyDict>,
         most: usize,
         entries: &Bound<'py, PyList>,
-        items: &Bound<'py, PyList>,
+        found: &Bound<'py, PyList>,
     ) -> PyResult<bool> {
         for _ in 0..most {
             match self.read(py)? {
@@ -253,15 +253,15 @@ impl Items {
                         let error = self.codec.get().not_asked.bind(py).call0()?;
                         return Err(PyErr::from_value(error));
                     };
-                    asked.del_item(identity)?;
+                    found.set_item(entry.extract()?, item)?;
                     entries.append(entry)?;
-                    items.append(item)?;
+                    asked.del_item(identity)?;
                 }
                 // It has its own idea of how long it may take.
                 Next::Rest => {
                     return self
                         .rest(py)?
-                        .call_method1(intern!(py, "take"), (asked, most, entries, items))?
+                        .call_method1(intern!(py, "take"), (asked, most, entries, found))?
                         .extract();
                 }
                 Next::Nothing => return Ok(false),

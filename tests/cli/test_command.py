@@ -211,6 +211,8 @@ async def test_a_copy_tells_what_the_target_refuses(
         (["load", "a.csv", "--table", "t", "--format", "xml"], "format"),
         (["export", "-", "--table", "t", "--json"], "name a file"),
         (["count", "t", "--values", "{broken"], "not JSON"),
+        (["count"], "name one table"),
+        (["count", "t", "--table", "u"], "name one table"),
         (["unknown"], "unknown"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -225,9 +227,11 @@ def test_wrong_usage(arguments: list[str], word: str) -> None:
     ("arguments", "word"),
     [
         (["load", "-", "--table", "t"], "format"),
-        (["load", "none.csv", "--table", "missing"], "there is no such table here"),
+        (["load", "none.csv", "--table", "missing"], "there is no table missing here"),
         (["export", "x.txt", "--table", "missing"], "format"),
-        (["count", "missing"], "there is no such table here"),
+        (["count", "missing"], "there is no table missing here"),
+        (["count", "--table", "missing"], "there is no table missing here"),
+        (["copy", "missing", "t"], "there is no table missing here"),
         (["count", "t", "--profile", "nobody"], "nobody"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -357,7 +361,7 @@ async def test_items_come_out_while_the_keys_come_in(command: Command, tmp_path:
     process.send_signal(signal.SIGINT)
     err = await asyncio.wait_for(process.stderr.read(), 30)
     assert await process.wait() == 130
-    assert b"so far: 1 keys: 1 found" in err
+    assert b"so far: 1 key: 1 found" in err
     assert b"Traceback" not in err
     process.stdin.close()
 

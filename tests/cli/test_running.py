@@ -40,6 +40,11 @@ def failed(cause: Exception | None, *, copies: bool = False) -> Exception:
     return error
 
 
+def _of(table: str, error: ServiceError) -> ServiceError:
+    error.tables = (table,)
+    return error
+
+
 DENIED = AccessDenied("AccessDeniedException", "secret", operation="BatchWriteItem")
 THROTTLED = Throttled("ThrottlingException", "secret", operation="Scan")
 RESET = WireError("the connection was reset", operation="BatchWriteItem")
@@ -59,9 +64,9 @@ RESET = WireError("the connection was reset", operation="BatchWriteItem")
         (DENIED, Exit.FAILED, "BatchWriteItem: AccessDeniedException"),
         (KeyNamesUnknown("t"), Exit.FAILED, "key_names"),
         (
-            TableNotFound("ResourceNotFoundException", operation="Scan"),
+            _of("missing", TableNotFound("ResourceNotFoundException", operation="Scan")),
             Exit.FAILED,
-            "there is no such table here (Scan: ResourceNotFoundException)",
+            "there is no table missing here (Scan: ResourceNotFoundException)",
         ),
         (SourceError("a.csv", "is cut off", line=7), Exit.FAILED, "a.csv, line 7: is cut off"),
         (ValueError("total_segments must be 1 or more"), Exit.USAGE, "total_segments must be"),

@@ -202,13 +202,14 @@ def test_take(
     body = page(items, tables)
     answer = codec.read_answer(body, names, "native")
     entries: list[int] = []
-    found: list[dict[str, Any]] = []
+    places: list[Any] = [None] * (len(items) + 1)
     more = True
     while more:
-        before = len(found)
-        more = answer.items.take(asked, most, entries, found)
-        assert len(found) - before <= most
-        assert len(entries) == len(found)
+        before = len(entries)
+        more = answer.items.take(asked, most, entries, places)
+        assert len(entries) - before <= most
+        assert sum(place is not None for place in places) == len(entries)
+    found = [places[entry] for entry in entries]
     assert sorted(entries) == list(range(len(items)))
     assert list(asked.values()) == [len(items)]
     for entry, item in zip(entries, found, strict=True):
@@ -217,7 +218,7 @@ def test_take(
         )
     again = list(codec.read_answer(body, names, "native").items)
     assert [exactly(item) for _, item in again] == list(map(exactly, found))
-    assert not answer.items.take(asked, most, entries, found)
+    assert not answer.items.take(asked, most, entries, places)
 
 
 @pytest.mark.parametrize("at", [0, 3, 7])
@@ -237,12 +238,12 @@ def test_what_was_decoded_before_something_malformed_is_given(
         at = at or 1
     answer = codec.read_answer(orjson.dumps(body), ("pk",), "native")
     entries: list[int] = []
-    found: list[dict[str, Any]] = []
+    found: list[Any] = [None] * 8
     with pytest.raises(Malformed) as caught:
         answer.items.take(asked, 100, entries, found)
     if what != "odd":
         assert caught.value.reason == "it has an item that was not asked for, or one twice"
-    assert found == items[:at]
+    assert found == items[:at] + [None] * (8 - at)
     assert entries == list(range(at))
 
 

@@ -53,6 +53,7 @@ class TestGet:
         with pytest.raises(TableNotFound) as caught:
             await db.get({"pk": "a"}, "no-such-table")
         assert caught.value.operation == "GetItem"
+        assert caught.value.tables == ("no-such-table",)
         assert not isinstance(caught.value, BatchError)
 
     async def test_a_wrong_key_is_the_services_word(

@@ -68,6 +68,8 @@ def session(master: str, scratch: Path, **settings: str) -> Iterator[Any]:
     os.environ.update(PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1")
     # Where the workers of a local cluster write.
     os.environ.update(SPARK_WORKER_DIR=str(scratch / "work"), SPARK_LOG_DIR=str(scratch / "logs"))
+    if "COVERAGE_RUN" in os.environ:
+        os.environ["PYTHONPATH"] = str(HERE / "measured")
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(master).appName("aiobatch")

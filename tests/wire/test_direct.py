@@ -1012,4 +1012,4 @@ def test_the_user_agent_of_a_copy_that_was_not_installed(monkeypatch: pytest.Mon
 
     assert "aiobatch/unknown" not in _user_agent()
     monkeypatch.setattr(importlib.metadata, "version", version)
-    assert _user_agent().startswith("aiobatch/unknown python/")
+    assert _user_agent.__wrapped__().startswith("aiobatch/unknown python/")
