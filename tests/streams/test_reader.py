@@ -79,7 +79,8 @@ async def test_every_key_is_answered(db: DynamoDB, wire: FakeWire) -> None:
             assert_adds_up(items.report)
     assert by_key(found) == [item(number) for number in range(2000)]
     assert sorted(int(one["pk"][4:]) for one in missing) == list(range(2000, 2030))
-    assert sizes(wire) == [100] * 20 + [30]
+    # Which of them leaves last is a matter of turns.
+    assert sorted(sizes(wire)) == [30] + [100] * 20
     assert (stream.report.processed, stream.report.missing) == (2000, 30)
     assert_ended(stream.report)
     assert stream.report.metrics["requests"] == 21
