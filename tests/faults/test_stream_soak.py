@@ -33,7 +33,7 @@ async def fake_soak(seed: int, items: int, **settings: Any) -> SoakReport:
 @pytest.mark.looptime
 @pytest.mark.parametrize("seed", range(4))
 async def test_nothing_is_lost_on_a_fake_wire(seed: int) -> None:
-    report = await fake_soak(seed, 2000)
+    report = await fake_soak(seed, 1000)
     assert report.wrong[:10] == []
     for fate in ("processed", "unprocessed", "unknown", "rejected", "found", "missing", "left"):
         assert report.entries[fate], fate
