@@ -36,7 +36,7 @@ TESTS: dict[str, list[str]] = {
     "aiobatch/codec/refusal.py": ["tests/codec/test_answers.py", "tests/codec/test_encode.py"],
     "aiobatch/codec/size.py": ["tests/codec/test_size.py"],
     "aiobatch/engine/backoff.py": ["tests/engine/test_backoff.py"],
-    "aiobatch/engine/call.py": ["tests/engine/test_dispatch.py", "tests/engine/test_tables.py"],
+    "aiobatch/engine/call.py": ["tests/engine/test_call.py"],
     "aiobatch/engine/ledger.py": ["tests/engine/test_ledger.py"],
     "aiobatch/engine/loop_time.py": ["tests/test_loop_time.py"],
     "aiobatch/engine/metrics.py": ["tests/engine/test_metrics.py"],
