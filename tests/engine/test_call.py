@@ -21,7 +21,9 @@ ROOM = limits.REQUEST_MAX_BYTES - 65_536
 
 
 def call_of(requests: BatchGet | BatchWrite, retry: Retry | None = None) -> BatchCall:
-    call = BatchCall(requests, len(requests), retry=retry or Retry(), meter=Meter(BEGAN))
+    meter = Meter(BEGAN)
+    call = BatchCall(requests, len(requests), retry=retry or Retry(), meter=meter)
+    assert call.meter is meter
     for lane in call.lanes:
         lane.governor = Governor()
     return call
@@ -122,6 +124,7 @@ async def test_tables_fill_requests_together() -> None:
     assert cut(call) == {1: [*range(30, 58, 2), *range(31, 53, 2)]}
     assert cut(call) == {0: list(range(21, 30, 2))} | {1: [53, 55, 57]}
     assert call.is_over
+    assert cut(deletes(2, 1, 2)) == {0: [0, 1], 1: [2], 2: [3, 4]}
 
 
 @pytest.mark.parametrize("tables", [1, 2])
@@ -284,6 +287,13 @@ async def test_leftovers_go_again_when_their_wait_is_over() -> None:
     assert call.waiting == 4
     assert call.wake.is_set()
     assert cut(call)[0][:3] == first[:3]
+
+
+async def test_leftovers_go_again_with_their_table() -> None:
+    call = deletes(2, 2)
+    assert cut(call) == {0: [0, 1], 1: [2, 3]}
+    call.on_due([3, 0])
+    assert cut(call) == {0: [0], 1: [3]}
 
 
 async def test_a_request_that_is_over_wakes_the_call() -> None:

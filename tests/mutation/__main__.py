@@ -43,7 +43,7 @@ TESTS: dict[str, list[str]] = {
     "aiobatch/engine/observer.py": ["tests/engine/test_observer.py"],
     "aiobatch/engine/outcome.py": ["tests/engine/test_outcome.py"],
     "aiobatch/engine/plan.py": ["tests/engine/test_plan.py", "tests/engine/test_tables.py"],
-    "aiobatch/engine/pressure.py": ["tests/engine/test_pressure.py"],
+    "aiobatch/engine/pressure.py": ["tests/engine/test_pace.py"],
     "aiobatch/engine/requests.py": [
         "tests/engine/test_requests.py",
         "tests/engine/test_tables.py",
