@@ -29,6 +29,15 @@ def refused(*, asked: int, through: int = 0) -> Pace:
     return pace
 
 
+def one_refused() -> Pace:
+    """The same of single entries, of which one went through, a second before."""
+    pace = Pace()
+    pace.spend(1, 99.5)
+    pace.passed(1, 99.5, 99.5, whole=True)
+    pace.throttled(100.5, sent_at=99.5)
+    return pace
+
+
 def rate(pace: Pace) -> float | None:
     return pace.rate
 
@@ -197,8 +206,21 @@ def test_at_the_rate_that_was_refused_it_grows_as_past_it() -> None:
     pace.passed(1_000, 101.5, 101.0, whole=True)
     assert rate(pace) == exactly(80.0)
     pace._rate = 80.0
-    pace.passed(40, 102.0, 101.5, whole=True)
-    assert rate(pace) == exactly(80.0 * (1.0 + 0.02 * 2.5 * 0.5))
+    pace.passed(40, 101.75, 101.5, whole=True)
+    assert rate(pace) == exactly(80.0 * (1.0 + 0.02 * 2.25 * 0.25))
+
+
+def test_a_very_low_rate_is_back_after_a_second_too() -> None:
+    pace = one_refused()
+    pace.passed(1, 101.0, 100.75, whole=True)
+    assert rate(pace) == exactly(0.95 + 0.05 * 0.5)
+
+
+def test_how_soon_it_is_back_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pace, "RECOVERY", 4.0)
+    pace = refused(asked=50, through=20)
+    pace.passed(19, 100.75, 100.5, whole=True)
+    assert rate(pace) == exactly(76.0 + 1.0 * 0.25)
 
 
 def test_a_partial_answer_ends_the_quiet() -> None:
@@ -274,11 +296,17 @@ def test_a_partial_answer_lowers_once_a_round_trip() -> None:
     assert rate(pace) == 250.0
 
 
+def test_a_partial_answer_that_lowers_nothing_is_no_decrease() -> None:
+    pace = refused(asked=1_000, through=100)
+    pace._rate = 1.02 * 700.0
+    pace.passed(250, 100.75, 100.5, whole=False)
+    assert rate(pace) == 1.02 * 700.0
+    pace.throttled(101.0, sent_at=100.625)
+    assert pace._rate < 700.0
+
+
 def test_partial_answers_leave_half_an_entry_a_second() -> None:
-    pace = Pace()
-    pace.spend(1, 99.5)
-    pace.passed(1, 99.5, 99.5, whole=True)
-    pace.throttled(100.5, sent_at=99.5)
+    pace = one_refused()
     assert rate(pace) == exactly(0.95)
     # Two in more than four seconds.
     pace.passed(1, 103.6875, 101.0, whole=False)
