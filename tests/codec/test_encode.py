@@ -198,6 +198,9 @@ class Resource(dict[str, Any]):
         (Color.RED, {"S": "red"}),
         (Shouting("x"), {"S": "x"}),
         (5, {"N": "5"}),
+        (10**38 - 1, {"N": "9" * 38}),
+        (10**38, {"N": "1E+38"}),
+        (-(10**38), {"N": "-1E+38"}),
         (Level.HIGH, {"N": "3"}),
         (0.5, {"N": "0.5"}),
         (Odd(0.5), {"N": "0.5"}),
@@ -221,6 +224,17 @@ class Resource(dict[str, Any]):
         (collections.OrderedDict(b=1), {"M": {"b": {"N": "1"}}}),
         (types.MappingProxyType({"b": 1}), {"M": {"b": {"N": "1"}}}),
         ({Color.RED: 1}, {"M": {"red": {"N": "1"}}}),
+        # What the JSON writer refuses is looked through, with all that stands beside it.
+        (
+            {Color.RED: {"x"}, "n": {1}, "l": [True, "y", b"z"]},
+            {
+                "M": {
+                    "red": {"SS": ["x"]},
+                    "n": {"NS": ["1"]},
+                    "l": {"L": [{"BOOL": True}, {"S": "y"}, {"B": "eg=="}]},
+                }
+            },
+        ),
         (Address("x", ["y"]), {"M": {"city": {"S": "x"}, "tags": {"L": [{"S": "y"}]}}}),
         (
             Model(pk="a", address={"n": 1}),
@@ -434,6 +448,10 @@ class FailingMapping(Mapping[str, Any]):
 
 SECRET = 271828
 
+ALL_OF_A_SET = (
+    "in DynamoDB the elements of a set are all strings, all numbers or all binary; use a list"
+)
+
 REFUSALS: list[tuple[Any, str, str]] = [
     ({"a": float("nan")}, "a", "is NaN"),
     ({"a": {"b": [0, float("inf")]}}, "a.b[1]", "is infinite"),
@@ -500,6 +518,23 @@ def test_refusals(item: Any, path: str, reason: str) -> None:
     # Nor does an error behind it hold the value.
     assert refusal.__cause__ is None
     assert refusal.__context__ is None or isinstance(refusal.__context__, Refusal)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (set(), "is an empty set, which DynamoDB cannot store: leave it out, or store None"),
+        ({1, "x"}, f"is a set of mixed types: {ALL_OF_A_SET}"),
+        ({None}, f"holds a NoneType: {ALL_OF_A_SET}"),
+        (
+            {"x" * 65_536: 1},
+            "has an attribute whose name is over 65535 bytes, the most that DynamoDB takes",
+        ),
+    ],
+    ids=["empty", "mixed", "other", "name"],
+)
+def test_what_a_refusal_says(value: Any, reason: str) -> None:
+    assert refused({"a": value}).reason == reason
 
 
 @pytest.mark.parametrize(
