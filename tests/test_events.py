@@ -150,11 +150,15 @@ async def test_a_call_that_fails(wire: FakeWire, watch: Watch) -> None:
 async def test_requests_that_fail(
     fault: Fault, error_type: str, wire: FakeWire, watch: Watch
 ) -> None:
+    wire.always(Fault.latency(0.02))
     wire.script([fault])
     async with client(wire, watch) as db:
         await db.batch_get_item([{"pk": SECRET}], "users")
     [failed] = watch.of(RequestFailed)
     assert failed.error_type == error_type
+    assert (failed.tables, failed.entries) == (("users",), 1)
+    assert failed.seconds == pytest.approx(0.02, abs=1e-3)
+    assert failed.request == watch.of(RequestSent)[0].request
     assert [event.error_type for event in watch.of(LeftoversRequeued)] == [error_type]
     # Each request ends once.
     ends = Counter(e.request for e in watch if isinstance(e, RequestFinished | RequestFailed))
@@ -193,7 +197,14 @@ async def test_calls_on_one_item(wire: FakeWire, watch: Watch) -> None:
         {"unprocessed": 1},
     ]
     assert (ends[0].retries, ends[0].throttled) == (1, 1)
-    assert len(watch.of(LeftoversRequeued)) == len(watch.of(RateChanged)) == 1
+    [requeued] = watch.of(LeftoversRequeued)
+    assert (requeued.tables, requeued.entries, requeued.delay) == (("users",), 1, 0.1)
+    assert requeued.error_type == "ProvisionedThroughputExceededException"
+    [throttled] = watch.of(RequestThrottled)
+    assert throttled.tables == throttled.throttled_tables == ("users",)
+    assert throttled.reasons == ("TableWriteProvisionedThroughputExceeded",)
+    [paced] = watch.of(RateChanged)
+    assert (paced.tables, paced.direction) == (("users",), "write")
 
 
 async def test_a_description_is_a_call_of_its_own(wire: FakeWire, watch: Watch) -> None:

@@ -292,7 +292,7 @@ def test_all_that_there_is_room_for_is_encoded_at_once(codec: Codec) -> None:
         (5.0, {}, True),
         (b"a", {}, True),
     ],
-    ids=str,
+    ids=range(16),
 )
 def test_which_keys_need_the_function_for_one(
     value: Any, types: dict[str, Any], needs_help: bool
