@@ -183,7 +183,7 @@ async def test_a_lane_that_closes_gives_back_what_stayed() -> None:
     # Whose turn has come is no more let through.
     gate = lane.gate = asyncio.create_task(asyncio.sleep(3600))
     lane.close()
-    await asyncio.wait([gate])
+    await asyncio.sleep(0)
     assert gate.cancelled()
     assert admission(lane) == (0, 0.0, None)
     assert lane.governor.budget is not None
@@ -370,7 +370,7 @@ async def test_a_call_that_is_stopped_sends_nothing_more() -> None:
     assert call.fatal is call.cause is first
     assert call.must_raise
     assert (call.can_send, call.waiting, call.is_over) == (False, 0, False)
-    await asyncio.wait([pump])
+    await asyncio.sleep(0)
     assert pump.cancelled()
     # What becomes due in spite of it is not sent again, either.
     call.on_due(entries)
