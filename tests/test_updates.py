@@ -40,6 +40,7 @@ def test_harmless(expression: str) -> None:
         "SET a = if_not_exists(a, :zero) + :one",
         "DELETE tags",
         "SET a = :a,",
+        "SET a = :a, ",
         "SET a = :a b = :b",
         "SET",
         "",

@@ -139,6 +139,11 @@ def test_an_entry_is_added_to_its_table() -> None:
     alone = TablesPlan([one], None, max_entries=25, max_bytes=1000)
     alone.add(7)
     assert cut(alone) == {0: [7]}
+    # Or many at once.
+    plan.extend([2, 0, 1])
+    assert cut(plan) == {0: [0], 1: [2, 1]}
+    alone.extend([8, 9])
+    assert cut(alone) == {0: [8, 9]}
 
 
 def test_requests_of_tables_shrink_to_one_entry_and_widen_again_together() -> None:
