@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiobatch import BatchError, Delete, DynamoDB, Put, Retry, TableNotFound
+from aiobatch import BatchError, Delete, DynamoDB, Put, Retry, ServiceError, TableNotFound
 from aiobatch import events as module
 from aiobatch.events import (
     CallFinished,
@@ -205,6 +205,47 @@ async def test_calls_on_one_item(wire: FakeWire, watch: Watch) -> None:
     assert throttled.reasons == ("TableWriteProvisionedThroughputExceeded",)
     [paced] = watch.of(RateChanged)
     assert (paced.tables, paced.direction) == (("users",), "write")
+
+
+async def test_what_a_call_on_one_item_tells(wire: FakeWire, watch: Watch) -> None:
+    async with client(wire, watch) as db:
+        await db.save({"pk": SECRET}, "users")
+    started, sent, finished, ended = watch
+    assert isinstance(started, CallStarted)
+    assert isinstance(sent, RequestSent)
+    assert isinstance(finished, RequestFinished)
+    assert isinstance(ended, CallFinished)
+    assert {event.tables for event in watch} == {("users",)}
+    assert started.entries == sent.entries == finished.entries == ended.entries == 1
+    assert finished.left == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "written", "read"),
+    [
+        (Fault.internal_error(), "unknown", "unprocessed"),
+        (Fault.throttle(), "unprocessed", "unprocessed"),
+    ],
+)
+async def test_what_became_of_one_item(
+    fault: Fault, written: str, read: str, wire: FakeWire, watch: Watch
+) -> None:
+    wire.always(fault)
+    async with client(wire, watch, retry=Retry(max_retries=0)) as db:
+        for calling in (db.save({"pk": SECRET}, "users"), db.get({"pk": SECRET}, "users")):
+            with pytest.raises(ServiceError):
+                await calling
+    assert [event.counts for event in watch.of(CallFinished)] == [{written: 1}, {read: 1}]
+
+
+async def test_what_became_of_one_item_that_was_cancelled(wire: FakeWire, watch: Watch) -> None:
+    wire.always(Fault.latency(10.0))
+    async with client(wire, watch) as db:
+        for calling in (db.save({"pk": SECRET}, "users"), db.get({"pk": SECRET}, "users")):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(calling, 1.0)
+    ends = watch.of(CallFinished)
+    assert [event.counts for event in ends] == [{"unknown": 1}, {"unprocessed": 1}]
 
 
 async def test_a_description_is_a_call_of_its_own(wire: FakeWire, watch: Watch) -> None:

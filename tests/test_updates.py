@@ -47,6 +47,7 @@ def test_harmless(expression: str) -> None:
         "whatever",
         "a = :a",
         "SET a = (:a)",
+        "SET(a = :a",
     ],
 )
 def test_it_matters_or_is_not_understood(expression: str) -> None:

@@ -42,6 +42,7 @@ TESTS: dict[str, list[str]] = {
         "tests/client/test_stale_names.py",
         "tests/client/test_tables.py",
         "tests/engine/test_dispatch.py",
+        "tests/engine/test_single.py",
         "tests/engine/test_tables.py",
         "tests/test_events.py",
     ],
