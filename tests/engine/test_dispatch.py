@@ -9,10 +9,10 @@ import pytest
 from aiobatch import DynamoDB, Retry
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher, Turn, _settle_shares
-from aiobatch.engine.ledger import State
+from aiobatch.engine.ledger import Rejection, State
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Governor
-from aiobatch.errors import ServiceError, TableNotFound, WireError
+from aiobatch.errors import ServiceError, TableNotFound, Throttled, WireError
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
 from tests.engine.calls import delete_call, get_call, keys_of, put_call
@@ -81,6 +81,15 @@ async def test_a_refund_costs_nothing_while_progress_is_made(wire: FakeWire) -> 
     call = put_call("users", 25, Retry(max_retries=1, on_progress="refund"))
     await run(wire, call)
     assert counts(call) == {State.PROCESSED: 25}
+
+
+@pytest.mark.parametrize("fault", [Fault.throttle(), Fault.internal_error()])
+async def test_a_refund_is_for_progress_alone(wire: FakeWire, fault: Fault) -> None:
+    wire.always(fault)
+    call = get_call("users", 10, Retry(max_retries=1, on_progress="refund"))
+    await run(wire, call)
+    assert counts(call) == {State.UNPROCESSED: 10}
+    assert len(wire.requests) == 2
 
 
 async def test_a_spent_budget_returns_what_is_left(wire: FakeWire) -> None:
@@ -172,6 +181,9 @@ async def test_a_free_retry_that_is_refused_leaves_the_doubt(wire: FakeWire) -> 
     call = put_call("users", 10, Retry(max_retries=0))
     await run(wire, call)
     assert counts(call) == {State.UNKNOWN: 10}
+    assert call.must_raise
+    # That is what is known of it.
+    assert isinstance(call.cause, Throttled)
 
 
 async def test_a_missing_table_stops_the_call_at_once(wire: FakeWire) -> None:
@@ -192,7 +204,7 @@ async def test_an_entry_at_fault_is_found_by_halving(wire: FakeWire) -> None:
     call = put_call("users", 50)
     await run(wire, call)
     assert set(call.ledger.rejections) == {7, 31}
-    assert call.ledger.rejections[7].message == "Item is no good"
+    assert call.ledger.rejections[7] == Rejection("ValidationException", "Item is no good")
     assert counts(call) == {State.PROCESSED: 48, State.REJECTED: 2}
     assert call.must_raise
 
@@ -202,6 +214,7 @@ async def test_a_request_that_is_wrong_itself_is_not_halved_to_the_end(wire: Fak
     call = get_call("users", 10_000)
     await run(wire, call, max_concurrency=1)
     assert counts(call) == {State.REJECTED: 3, State.UNPROCESSED: 9_997}
+    assert isinstance(call.fatal, ServiceError)
     assert len(wire.requests) < 30
 
 
