@@ -39,7 +39,7 @@ __all__ = [
     "read_answer",
 ]
 
-_INTERFACE: Final = 2
+_INTERFACE: Final = 3
 
 if getattr(aiobatch_native, "INTERFACE", None) != _INTERFACE:
     raise ImportError(

@@ -82,6 +82,9 @@ class TaskCounter:
         self._stop()
 
     async def _end(self) -> None:
+        # asyncio leaves a connection open whose server is closed while it is being accepted.
+        while asyncio.all_tasks() - {asyncio.current_task(), *self._serving.values()}:  # noqa: ASYNC110
+            await asyncio.sleep(0)
         self._server.close()
         serving = dict(self._serving)
         for writer in serving:

@@ -110,13 +110,14 @@ async def simulate(fleet: Fleet) -> Outcome:
         first = ends[number - 1] if number else 0
         seen = progress[number]
         async with DynamoDB(
-            wire=WorkersWire(table), key_names={TABLE: ("pk",)}, max_write_units=share, retry=retry
+            wire=WorkersWire(table), key_names={TABLE: ("pk",)}, max_write_units=share
         ) as db:
             await begin(db, TABLE)
             report = await db.bulk_write(
                 _keys(first, ends[number]),
                 TABLE,
                 operation="delete",
+                retry=retry,
                 on_progress=lambda report: seen.see(report.processed, loop.time()),
             )
             seen.see(report.processed, loop.time())

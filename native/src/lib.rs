@@ -19,7 +19,7 @@ use crate::host::{Host, Limits, Numbers, or_none};
 use crate::tape::Parser;
 
 /// Changes whenever a Python side written for the old one would not work with the new one.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
 
 #[pyclass(frozen, module = "aiobatch_native")]
 pub struct Codec {
