@@ -42,7 +42,7 @@ def is_idempotent(update_expression: str) -> bool:
 
 
 def _consists_of(action: re.Pattern[str] | None, clause: str) -> bool:
-    if action is None or not clause.strip() or clause.rstrip().endswith(","):
+    if action is None or not clause.strip() or clause.endswith(","):
         return False
     at = 0
     while at < len(clause):

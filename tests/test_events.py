@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiobatch import BatchError, Delete, DynamoDB, Put, Retry, TableNotFound
+from aiobatch import BatchError, Delete, DynamoDB, Put, Retry, ServiceError, TableNotFound
 from aiobatch import events as module
 from aiobatch.events import (
     CallFinished,
@@ -150,11 +150,15 @@ async def test_a_call_that_fails(wire: FakeWire, watch: Watch) -> None:
 async def test_requests_that_fail(
     fault: Fault, error_type: str, wire: FakeWire, watch: Watch
 ) -> None:
+    wire.always(Fault.latency(0.02))
     wire.script([fault])
     async with client(wire, watch) as db:
         await db.batch_get_item([{"pk": SECRET}], "users")
     [failed] = watch.of(RequestFailed)
     assert failed.error_type == error_type
+    assert (failed.tables, failed.entries) == (("users",), 1)
+    assert failed.seconds == pytest.approx(0.02, abs=1e-3)
+    assert failed.request == watch.of(RequestSent)[0].request
     assert [event.error_type for event in watch.of(LeftoversRequeued)] == [error_type]
     # Each request ends once.
     ends = Counter(e.request for e in watch if isinstance(e, RequestFinished | RequestFailed))
@@ -193,7 +197,55 @@ async def test_calls_on_one_item(wire: FakeWire, watch: Watch) -> None:
         {"unprocessed": 1},
     ]
     assert (ends[0].retries, ends[0].throttled) == (1, 1)
-    assert len(watch.of(LeftoversRequeued)) == len(watch.of(RateChanged)) == 1
+    [requeued] = watch.of(LeftoversRequeued)
+    assert (requeued.tables, requeued.entries, requeued.delay) == (("users",), 1, 0.1)
+    assert requeued.error_type == "ProvisionedThroughputExceededException"
+    [throttled] = watch.of(RequestThrottled)
+    assert throttled.tables == throttled.throttled_tables == ("users",)
+    assert throttled.reasons == ("TableWriteProvisionedThroughputExceeded",)
+    [paced] = watch.of(RateChanged)
+    assert (paced.tables, paced.direction) == (("users",), "write")
+
+
+async def test_what_a_call_on_one_item_tells(wire: FakeWire, watch: Watch) -> None:
+    async with client(wire, watch) as db:
+        await db.save({"pk": SECRET}, "users")
+    started, sent, finished, ended = watch
+    assert isinstance(started, CallStarted)
+    assert isinstance(sent, RequestSent)
+    assert isinstance(finished, RequestFinished)
+    assert isinstance(ended, CallFinished)
+    assert {event.tables for event in watch} == {("users",)}
+    assert started.entries == sent.entries == finished.entries == ended.entries == 1
+    assert finished.left == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "written", "read"),
+    [
+        (Fault.internal_error(), "unknown", "unprocessed"),
+        (Fault.throttle(), "unprocessed", "unprocessed"),
+    ],
+)
+async def test_what_became_of_one_item(
+    fault: Fault, written: str, read: str, wire: FakeWire, watch: Watch
+) -> None:
+    wire.always(fault)
+    async with client(wire, watch, retry=Retry(max_retries=0)) as db:
+        for calling in (db.save({"pk": SECRET}, "users"), db.get({"pk": SECRET}, "users")):
+            with pytest.raises(ServiceError):
+                await calling
+    assert [event.counts for event in watch.of(CallFinished)] == [{written: 1}, {read: 1}]
+
+
+async def test_what_became_of_one_item_that_was_cancelled(wire: FakeWire, watch: Watch) -> None:
+    wire.always(Fault.latency(10.0))
+    async with client(wire, watch) as db:
+        for calling in (db.save({"pk": SECRET}, "users"), db.get({"pk": SECRET}, "users")):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(calling, 1.0)
+    ends = watch.of(CallFinished)
+    assert [event.counts for event in ends] == [{"unknown": 1}, {"unprocessed": 1}]
 
 
 async def test_a_description_is_a_call_of_its_own(wire: FakeWire, watch: Watch) -> None:

@@ -40,22 +40,37 @@ def test_patient_ends_by_a_stall_and_by_no_number() -> None:
     assert retry.delay(1_000_000, 0.0) == 20.0
 
 
+def test_a_wait_stops_doubling_before_it_overflows() -> None:
+    retry = Retry(base_delay=2.0**-64, max_delay=10.0)
+    assert [retry.delay(n, 0.0) for n in (64, 65, 66, 100_000)] == [0.5, 1.0, 1.0, 1.0]
+
+
+def test_what_is_0_is_no_mistake() -> None:
+    retry = Retry(max_retries=0, base_delay=0.0, max_delay=0.0, max_stall=0.0, jitter=0.0)
+    assert not retry.allows(1)
+
+
+RETRIES = "Retry: max_retries must be a whole number, 0 or more, or None"
+JITTER = "Retry: jitter must be between 0.0 (none) and 1.0 (full)"
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "told"),
     [
-        {"max_retries": -1},
-        {"max_retries": 1.5},
-        {"max_retries": True},
-        {"max_retries": None},
-        {"base_delay": -0.1},
-        {"base_delay": math.nan},
-        {"max_delay": math.inf},
-        {"max_stall": -1.0},
-        {"jitter": 1.1},
-        {"jitter": -0.1},
-        {"on_progress": "keep"},
+        ({"max_retries": -1}, RETRIES),
+        ({"max_retries": 1.5}, RETRIES),
+        ({"max_retries": True}, RETRIES),
+        ({"max_retries": None}, "Retry(max_retries=None) would never end: set max_stall"),
+        ({"base_delay": -0.1}, "Retry: base_delay must be seconds, 0 or more"),
+        ({"base_delay": math.nan}, "Retry: base_delay must be seconds, 0 or more"),
+        ({"max_delay": math.inf}, "Retry: max_delay must be seconds, 0 or more"),
+        ({"max_stall": -1.0}, "Retry: max_stall must be seconds, 0 or more"),
+        ({"jitter": 1.1}, JITTER),
+        ({"jitter": -0.1}, JITTER),
+        ({"on_progress": "keep"}, 'Retry: on_progress must be "spend" or "refund"'),
     ],
 )
-def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="Retry"):
+def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match="Retry") as caught:
         Retry(**wrong)  # type: ignore[arg-type]
+    assert str(caught.value) == told

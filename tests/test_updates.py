@@ -40,12 +40,14 @@ def test_harmless(expression: str) -> None:
         "SET a = if_not_exists(a, :zero) + :one",
         "DELETE tags",
         "SET a = :a,",
+        "SET a = :a, ",
         "SET a = :a b = :b",
         "SET",
         "",
         "whatever",
         "a = :a",
         "SET a = (:a)",
+        "SET(a = :a",
     ],
 )
 def test_it_matters_or_is_not_understood(expression: str) -> None:

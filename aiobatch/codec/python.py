@@ -167,7 +167,7 @@ def encode_items(
     """
     for item in islice(items, len(fragments), None):
         is_plain = type(item) is dict and len(item) > 1 and serialize is None
-        fragment, identity = encode_item(item, schema, serialize) if is_plain else encode(item)
+        fragment, identity = encode_item(item, schema, None) if is_plain else encode(item)
         fragments.append(fragment)
         identities.append(identity)
         room -= len(fragment)

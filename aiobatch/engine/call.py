@@ -154,7 +154,6 @@ class BatchCall:
                     strided(entries, requests.max_entries) if self.ledger.writes else entries,
                     requests.size,
                     max_entries=requests.max_entries,
-                    max_bytes=room,
                     total=requests.total,
                 )
             )

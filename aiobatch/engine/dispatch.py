@@ -388,7 +388,7 @@ class Dispatcher:
         except Exception as error:
             # Not ours, such as an error in a hook of the caller's client: it ends the call.
             call.ledger.returned(self._pending(call, entries), doubtful=True)
-            self._stop(call, error)
+            call.stop(error)
         else:
             call.ledger.returned(settled.left, doubtful=answer.doubtful)
             if call.observer is not None:
@@ -503,9 +503,9 @@ class Dispatcher:
             if len(portions) == 1:
                 self.forget_if_stale(portions[0].lane.table, error)
             if not call.blame(left, error.code, error.message):
-                self._stop(call, error)
+                call.stop(error)
         else:
-            self._stop(call, error)
+            call.stop(error)
 
     def _refused(
         self, call: BatchCall, portions: list[Portion], error: Exception, sent_at: float
@@ -559,10 +559,6 @@ class Dispatcher:
         if isinstance(error, Throttled) and not is_hot_key_range(error):
             for governor in governors:
                 governor.pace.throttled(asyncio.get_running_loop().time(), sent_at)
-
-    def _stop(self, call: BatchCall, cause: Exception) -> None:
-        call.stop(cause)
-        self.backoff.drop(call.on_due)
 
     async def _send(
         self,

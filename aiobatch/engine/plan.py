@@ -104,8 +104,6 @@ class Plan:
         sizes: the bytes that an entry takes in a request.
         total: the bytes that many take, where it is known how to tell them at once.
         max_entries: how many entries a request may have.
-        max_bytes: how many bytes the entries of a request may have together. An entry that is
-            larger goes alone.
     """
 
     def __init__(
@@ -114,7 +112,6 @@ class Plan:
         sizes: Callable[[int], int],
         *,
         max_entries: int,
-        max_bytes: int,
         total: Callable[[Sequence[int]], int] | None = None,
     ) -> None:
         runs = [order] if isinstance(order, range) else order
@@ -127,7 +124,6 @@ class Plan:
         self._sizes = sizes
         self._total = total or (lambda entries: sum(map(sizes, entries)))
         self._max_entries = self._most_entries = max_entries
-        self._max_bytes = max_bytes
 
     def __len__(self) -> int:
         return self._fresh + len(self._leftovers) + sum(map(len, self._groups))
@@ -160,18 +156,12 @@ class Plan:
         """Whether the next request must be one of its own: what a refused one was split into."""
         return bool(self._groups)
 
-    def cut(self, most: int | None = None) -> Sequence[int]:
-        """Take the entries of the next request: groups first, then leftovers, then fresh ones.
-
-        ``most``: no more than so many, where a slow table takes no full request. Groups stay whole.
-        """
-        if self._groups:
-            return self._groups.popleft()
-        taken, _ = self.take(most or self._max_entries, self._max_bytes)
-        return taken
+    def take_group(self) -> Sequence[int]:
+        """Take the entries of such a request: they go first, and stay whole."""
+        return self._groups.popleft()
 
     def take(self, most: int, room: int, *, begun: bool = False) -> tuple[Sequence[int], int]:
-        """Take entries into a request that has this much room.
+        """Take entries into a request that has this much room: leftovers first, then fresh ones.
 
         Args:
             most: take at most so many.
@@ -276,7 +266,8 @@ class TablesPlan:
         plans: one for each table, by its number.
         table_of: the number of each entry's table; None where there is one table.
         max_entries: how many entries a request may have, over all tables.
-        max_bytes: how many bytes the entries of a request may have together.
+        max_bytes: how many bytes the entries of a request may have together. An entry that is
+            larger goes alone.
 
     Attributes:
         apart: tables that share no request until further notice.
@@ -351,7 +342,9 @@ class TablesPlan:
                 if request:
                     continue
                 # A group is small enough for any request, and stays whole.
-                request[table] = plan.cut() if plan.has_group else plan.take(may_leave, room)[0]
+                request[table] = (
+                    plan.take_group() if plan.has_group else plan.take(may_leave, room)[0]
+                )
                 break
             taken, room = plan.take(may_leave, room, begun=bool(request))
             most -= len(taken)

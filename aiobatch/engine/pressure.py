@@ -89,12 +89,12 @@ class Pace:
         self._grown_at = 0.0
         self._quiet_since = 0.0
         self._gives_parts = False
-        self._left = _Window(self.SHORTEST)
-        self._through = _Window(self.SHORTEST)
+        self._left = _Window()
+        self._through = _Window()
         # Requests that were answered whole, answered in part, and refused.
-        self._whole = _Window(self.SHORTEST)
-        self._in_part = _Window(self.SHORTEST)
-        self._refused = _Window(self.SHORTEST)
+        self._whole = _Window()
+        self._in_part = _Window()
+        self._refused = _Window()
         self._most_through = _Peak(self.LATELY)
 
     @property
@@ -205,8 +205,7 @@ class Pace:
 class _Window:
     """Events per second, over a sliding window."""
 
-    def __init__(self, shortest: float) -> None:
-        self._shortest = shortest
+    def __init__(self) -> None:
         self._events: deque[tuple[float, int]] = deque()
         self._sum = 0
 
@@ -227,7 +226,7 @@ class _Window:
         self._forget(now - seconds)
         if not self._events:
             return 0.0
-        return self._sum / max(self._shortest, now - self._events[0][0])
+        return self._sum / max(Pace.SHORTEST, now - self._events[0][0])
 
     def _forget(self, before: float) -> None:
         while self._events and self._events[0][0] < before:

@@ -69,6 +69,10 @@ def one_by_one(
     return encoded, None
 
 
+def never(_: Any) -> Any:
+    raise AssertionError("a plain value needs no help")
+
+
 @slow
 @given(
     st.lists(keys | keys.map(Mapped) | st.integers(), max_size=8),
@@ -129,10 +133,18 @@ def test_the_room_is_a_stop(codec: Codec) -> None:
     schema, fragments = SCHEMAS[0], list[bytes]()
     codec.encode_keys(given_keys, schema, lambda _: b"", fragments, 10 * len('{"pk":{"S":"k000"}}'))
     assert len(fragments) == 10
+    del fragments[:]
+    codec.encode_keys(given_keys, schema, never, fragments, 10 * len('{"pk":{"S":"k000"}}') + 1)
+    assert len(fragments) == 11
     items = [{**key, "n": 1} for key in given_keys]
     fragments, identities = [], list[bytes]()
     codec.encode_items(items, schema, None, lambda _: (b"", b""), fragments, identities, 1)
     assert len(fragments) == len(identities) == 1
+    size = len(fragments[0])
+    for room, count in ((2 * size, 2), (2 * size + 1, 3)):
+        fragments, identities = [], []
+        codec.encode_items(items, schema, None, never, fragments, identities, room)
+        assert len(fragments) == len(identities) == count
 
 
 def test_what_takes_unknown_time_is_a_stop_too(codec: Codec) -> None:
@@ -247,10 +259,6 @@ def test_what_was_decoded_before_something_malformed_is_given(
     assert entries == list(range(at))
 
 
-def never(_: Any) -> Any:
-    raise AssertionError("a plain value needs no help")
-
-
 def test_all_that_there_is_room_for_is_encoded_at_once(codec: Codec) -> None:
     items = [{"pk": str(number), "v": number} for number in range(5)]
     fragments: list[bytes] = []
@@ -262,6 +270,40 @@ def test_all_that_there_is_room_for_is_encoded_at_once(codec: Codec) -> None:
     encoded: list[bytes] = []
     codec.encode_keys(keys, SCHEMAS[0], never, encoded, ROOM)
     assert encoded == identities
+
+
+@pytest.mark.parametrize(
+    ("value", "types", "needs_help"),
+    [
+        ("a", {}, False),
+        ("a", {"pk": "S"}, False),
+        ("a", {"pk": "N"}, True),
+        ("", {}, True),
+        ("é" * 256, {}, False),
+        ("é" * 257, {}, True),
+        (5, {}, False),
+        (5, {"pk": "N"}, False),
+        (5, {"pk": "S"}, True),
+        (10**38 - 1, {}, False),
+        (1 - 10**38, {}, False),
+        (10**38, {}, True),
+        (-(10**38), {}, True),
+        (True, {}, True),
+        (5.0, {}, True),
+        (b"a", {}, True),
+    ],
+    ids=range(16),
+)
+def test_which_keys_need_the_function_for_one(
+    value: Any, types: dict[str, Any], needs_help: bool
+) -> None:
+    """The others are what makes many keys cheap."""
+    schema = KeySchema(("pk",), ordered=True, types=types or None)
+    encoded: list[bytes] = []
+    plain.encode_keys([{"pk": value}], schema, lambda _: b"helped", encoded, ROOM)
+    assert (encoded == [b"helped"]) is needs_help
+    if not needs_help:
+        assert encoded == [plain.encode_key({"pk": value}, schema, None)]
 
 
 def test_a_key_that_is_no_text_is_left_to_the_function_for_one(codec: Codec) -> None:

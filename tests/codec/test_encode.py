@@ -5,7 +5,7 @@ import pickle
 import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -150,13 +150,26 @@ class Odd(float):
         return "never this"
 
 
+class Blob(bytes):
+    """Not exactly bytes."""
+
+
 class Pair(NamedTuple):
-    one: int
+    one: Any
     two: str
 
 
 class Plain(enum.Enum):
     ONE = 1
+
+
+class Binaries(enum.Enum):
+    ONE = b"1"
+
+
+def of_the_name_binary(value: Any) -> Any:
+    """What has the name of boto3's class, and may hold anything."""
+    return type("Binary", (), {"value": value})()
 
 
 @dataclasses.dataclass
@@ -185,6 +198,9 @@ class Resource(dict[str, Any]):
         (Color.RED, {"S": "red"}),
         (Shouting("x"), {"S": "x"}),
         (5, {"N": "5"}),
+        (10**38 - 1, {"N": "9" * 38}),
+        (10**38, {"N": "1E+38"}),
+        (-(10**38), {"N": "-1E+38"}),
         (Level.HIGH, {"N": "3"}),
         (0.5, {"N": "0.5"}),
         (Odd(0.5), {"N": "0.5"}),
@@ -195,6 +211,7 @@ class Resource(dict[str, Any]):
         (b"", {"B": ""}),
         (b"\x00\xff", {"B": "AP8="}),
         (bytearray(b"a"), {"B": "YQ=="}),
+        (Blob(b"a"), {"B": "YQ=="}),
         (memoryview(b"abcd")[::2], {"B": "YWM="}),
         (Binary(b"a"), {"B": "YQ=="}),
         (Binary(bytearray(b"a")), {"B": "YQ=="}),
@@ -207,6 +224,17 @@ class Resource(dict[str, Any]):
         (collections.OrderedDict(b=1), {"M": {"b": {"N": "1"}}}),
         (types.MappingProxyType({"b": 1}), {"M": {"b": {"N": "1"}}}),
         ({Color.RED: 1}, {"M": {"red": {"N": "1"}}}),
+        # What the JSON writer refuses is looked through, with all that stands beside it.
+        (
+            {Color.RED: {"x"}, "n": {1}, "l": [True, "y", b"z"]},
+            {
+                "M": {
+                    "red": {"SS": ["x"]},
+                    "n": {"NS": ["1"]},
+                    "l": {"L": [{"BOOL": True}, {"S": "y"}, {"B": "eg=="}]},
+                }
+            },
+        ),
         (Address("x", ["y"]), {"M": {"city": {"S": "x"}, "tags": {"L": [{"S": "y"}]}}}),
         (
             Model(pk="a", address={"n": 1}),
@@ -224,6 +252,8 @@ class Resource(dict[str, Any]):
         (np.float64(0.1), {"N": "0.1"}),
         (np.float32(0.5), {"N": "0.5"}),
         (np.array(5.0), {"N": "5"}),
+        (np.array("a"), {"S": "a"}),
+        (np.array(b"a"), {"B": "YQ=="}),
         (np.bool_(True), {"BOOL": True}),
         (np.str_("a"), {"S": "a"}),
         (np.bytes_(b"a"), {"B": "YQ=="}),
@@ -329,6 +359,51 @@ def test_serialize_gets_what_is_not_known_and_its_result_is_encoded_in_turn() ->
     assert value_of([1, "a", Color.RED, None, {"b": {2}}, Address("x", [])], serialize)
 
 
+class Unknown:
+    """What only the caller knows."""
+
+
+@pytest.mark.parametrize(
+    ("result", "typed"),
+    [
+        (True, {"BOOL": True}),
+        (None, {"NULL": True}),
+        (5, {"N": "5"}),
+        (Shouting("x"), {"S": "x"}),
+        ([1], {"L": [{"N": "1"}]}),
+    ],
+    ids=str,
+)
+def test_what_serialize_may_return(result: Any, typed: dict[str, Any]) -> None:
+    assert value_of(Unknown(), lambda _value: result) == typed
+    assert value_of([Unknown()], lambda _value: result) == {"L": [typed]}
+
+
+@pytest.mark.parametrize("by_serialize", [False, True])
+@pytest.mark.parametrize(
+    ("wrap", "typed"),
+    [
+        (lambda x: [x], {"L": [{"S": "x"}]}),
+        (lambda x: Pair(x, "y"), {"L": [{"S": "x"}, {"S": "y"}]}),
+        (lambda x: {"m": x}, {"M": {"m": {"S": "x"}}}),
+        (lambda x: collections.OrderedDict(m=x), {"M": {"m": {"S": "x"}}}),
+        (lambda x: {x}, {"SS": ["x"]}),
+        (lambda x: {x: 1}.keys(), {"SS": ["x"]}),
+    ],
+    ids=["list", "NamedTuple", "dict", "OrderedDict", "set", "keys"],
+)
+def test_serialize_gets_what_is_inside(
+    wrap: Callable[[Any], Any], typed: dict[str, Any], by_serialize: bool
+) -> None:
+    class Wrapped:
+        pass
+
+    def serialize(value: Any) -> Any:
+        return wrap(Unknown()) if isinstance(value, Wrapped) else "x"
+
+    assert value_of(Wrapped() if by_serialize else wrap(Unknown()), serialize) == typed
+
+
 def test_serialize_that_fails() -> None:
     def raising(_value: Any) -> Any:
         raise RuntimeError("secret")
@@ -373,6 +448,10 @@ class FailingMapping(Mapping[str, Any]):
 
 SECRET = 271828
 
+ALL_OF_A_SET = (
+    "in DynamoDB the elements of a set are all strings, all numbers or all binary; use a list"
+)
+
 REFUSALS: list[tuple[Any, str, str]] = [
     ({"a": float("nan")}, "a", "is NaN"),
     ({"a": {"b": [0, float("inf")]}}, "a.b[1]", "is infinite"),
@@ -403,6 +482,10 @@ REFUSALS: list[tuple[Any, str, str]] = [
     ({"a": datetime(2024, 1, 2, tzinfo=UTC)}, "a", "is a datetime, which DynamoDB has no type for"),
     ({"a": timedelta(271828)}, "a", "is a timedelta"),
     ({"a": uuid.UUID(int=271828)}, "a", "is a UUID, which DynamoDB has no type for: convert it"),
+    ({"a": {(271828, "x"): 1}.keys()}, "a", "holds a tuple"),
+    ({"a": Binaries.ONE}, "a", "is a Binaries, which DynamoDB has no type for: use its value"),
+    ({"a": of_the_name_binary(271828)}, "a", "is a Binary, which DynamoDB has no type for"),
+    ({"a": np.errstate()}, "a", "is an errstate, which DynamoDB has no type for"),
     ({"a": Plain.ONE}, "a", "is a Plain, which DynamoDB has no type for: use its value"),
     ({"a": complex(271828)}, "a", "is a complex"),
     ({"a": object()}, "a", "is an object"),
@@ -437,6 +520,46 @@ def test_refusals(item: Any, path: str, reason: str) -> None:
     assert refusal.__context__ is None or isinstance(refusal.__context__, Refusal)
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (set(), "is an empty set, which DynamoDB cannot store: leave it out, or store None"),
+        ({1, "x"}, f"is a set of mixed types: {ALL_OF_A_SET}"),
+        ({None}, f"holds a NoneType: {ALL_OF_A_SET}"),
+        (
+            {"x" * 65_536: 1},
+            "has an attribute whose name is over 65535 bytes, the most that DynamoDB takes",
+        ),
+    ],
+    ids=["empty", "mixed", "other", "name"],
+)
+def test_what_a_refusal_says(value: Any, reason: str) -> None:
+    assert refused({"a": value}).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (Plain.ONE, "use its value, or pass serialize="),
+        (date(2024, 1, 2), "convert it (to isoformat(), say), or pass serialize="),
+        (time(1, 2), "convert it (to isoformat(), say), or pass serialize="),
+        (timedelta(1), "convert it (to total_seconds(), say), or pass serialize="),
+        (object(), "convert it, or pass serialize="),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_refusal_advises(value: Any, advice: str) -> None:
+    assert refused({"a": value}).reason.endswith(f", which DynamoDB has no type for: {advice}")
+
+
+def test_an_item_at_its_largest() -> None:
+    assert encoded({"a": "x" * (409_600 - 1)})
+    assert refused({"a": "x" * 409_600}).reason == (
+        "is 409601 bytes as DynamoDB counts, names and values; an item has at most 409600 "
+        "(400 KB): split it, or store the large part elsewhere"
+    )
+
+
 def test_a_refusal_can_be_pickled_with_the_path_that_it_has_by_then() -> None:
     refusal = refused({"a": [{"b": object()}]})
     again = pickle.loads(pickle.dumps(refusal))
@@ -463,7 +586,17 @@ def nested(levels: int, inner: Any, wrap: Callable[[Any], Any]) -> Any:
     return inner
 
 
-@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: (x,), lambda x: {"m": x}])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda x: [x],
+        lambda x: (x,),
+        lambda x: {"m": x},
+        lambda x: Pair(x, "y"),
+        lambda x: collections.OrderedDict(m=x),
+    ],
+    ids=["list", "tuple", "dict", "NamedTuple", "OrderedDict"],
+)
 def test_32_levels(wrap: Callable[[Any], Any]) -> None:
     for leaf in (1, "x", {1, 2}):
         assert encoded({"a": nested(31, leaf, wrap)})
@@ -492,6 +625,10 @@ def test_expression_values() -> None:
     with pytest.raises(Refusal) as caught:
         encode_values({":a": [float("nan")]}, None)
     assert caught.value.path == "[':a'][0]"
+    assert encode_values({":a": Unknown()}, lambda _value: 5) == b'{":a":{"N":"5"}}'
+    assert encode_values({":a": nested(31, 1, lambda x: [x])}, None)
+    with pytest.raises(Refusal, match="levels deep"):
+        encode_values({":a": nested(32, 1, lambda x: [x])}, None)
 
 
 @settings(deadline=None, max_examples=100)

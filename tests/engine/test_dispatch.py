@@ -8,10 +8,13 @@ import pytest
 
 from aiobatch import DynamoDB, Retry
 from aiobatch.engine.call import BatchCall
-from aiobatch.engine.dispatch import Dispatcher
-from aiobatch.engine.ledger import State
-from aiobatch.errors import ServiceError, TableNotFound, WireError
+from aiobatch.engine.dispatch import Dispatcher, Turn, _settle_shares
+from aiobatch.engine.ledger import Rejection, State
+from aiobatch.engine.metrics import Meter
+from aiobatch.engine.pressure import Governor
+from aiobatch.errors import ServiceError, TableNotFound, Throttled, WireError
 from aiobatch.testing import Entry, FakeWire, Fault
+from aiobatch.wire.protocol import Request
 from tests.engine.calls import delete_call, get_call, keys_of, put_call
 
 pytestmark = pytest.mark.looptime
@@ -78,6 +81,15 @@ async def test_a_refund_costs_nothing_while_progress_is_made(wire: FakeWire) -> 
     call = put_call("users", 25, Retry(max_retries=1, on_progress="refund"))
     await run(wire, call)
     assert counts(call) == {State.PROCESSED: 25}
+
+
+@pytest.mark.parametrize("fault", [Fault.throttle(), Fault.internal_error()])
+async def test_a_refund_is_for_progress_alone(wire: FakeWire, fault: Fault) -> None:
+    wire.always(fault)
+    call = get_call("users", 10, Retry(max_retries=1, on_progress="refund"))
+    await run(wire, call)
+    assert counts(call) == {State.UNPROCESSED: 10}
+    assert len(wire.requests) == 2
 
 
 async def test_a_spent_budget_returns_what_is_left(wire: FakeWire) -> None:
@@ -169,6 +181,9 @@ async def test_a_free_retry_that_is_refused_leaves_the_doubt(wire: FakeWire) -> 
     call = put_call("users", 10, Retry(max_retries=0))
     await run(wire, call)
     assert counts(call) == {State.UNKNOWN: 10}
+    assert call.must_raise
+    # That is what is known of it.
+    assert isinstance(call.cause, Throttled)
 
 
 async def test_a_missing_table_stops_the_call_at_once(wire: FakeWire) -> None:
@@ -189,7 +204,7 @@ async def test_an_entry_at_fault_is_found_by_halving(wire: FakeWire) -> None:
     call = put_call("users", 50)
     await run(wire, call)
     assert set(call.ledger.rejections) == {7, 31}
-    assert call.ledger.rejections[7].message == "Item is no good"
+    assert call.ledger.rejections[7] == Rejection("ValidationException", "Item is no good")
     assert counts(call) == {State.PROCESSED: 48, State.REJECTED: 2}
     assert call.must_raise
 
@@ -199,6 +214,7 @@ async def test_a_request_that_is_wrong_itself_is_not_halved_to_the_end(wire: Fak
     call = get_call("users", 10_000)
     await run(wire, call, max_concurrency=1)
     assert counts(call) == {State.REJECTED: 3, State.UNPROCESSED: 9_997}
+    assert isinstance(call.fatal, ServiceError)
     assert len(wire.requests) < 30
 
 
@@ -314,3 +330,82 @@ async def test_a_small_answer_to_a_projection_that_read_little_was_not_cut() -> 
             [{"pk": f"{n:03}"} for n in range(100)], "users", projection_expression="pk"
         )
     assert len(answer["UnprocessedKeys"]) == 50
+
+
+# ---------------------------------------------------------------------- one request, no batch
+
+
+def spent(table: str, guess: float) -> Turn:
+    """A turn at a ceiling of 10 units a second, of which none is left."""
+    turn = Turn(table, Governor(10.0), 1, guess)
+    turn.governor.spend(10, 50.0)
+    return turn
+
+
+def debt(turn: Turn) -> float:
+    assert turn.governor.budget is not None
+    return 10.0 * turn.governor.budget.wait(50.0)
+
+
+def test_each_table_is_charged_for_what_it_consumed() -> None:
+    users, orders, other = (spent(table, 4.0) for table in ("users", "orders", "other"))
+    capacity = [
+        "no account",
+        {"TableName": "users", "CapacityUnits": 5.0},
+        {"TableName": "nobody", "CapacityUnits": 100.0},
+        {"TableName": "orders", "CapacityUnits": 6.0},
+        {"TableName": "users", "CapacityUnits": 3.0},
+    ]
+    meter = Meter(50.0)
+    _settle_shares([users, orders, other], capacity, meter)
+    assert [debt(turn) for turn in (users, orders, other)] == pytest.approx([4.0, 2.0, 0.0])
+
+
+def test_whatever_the_only_table_is_called_it_is_charged() -> None:
+    users = spent("users", 4.0)
+    _settle_shares([users], {"TableName": "of another name", "CapacityUnits": 7.0}, Meter(50.0))
+    assert debt(users) == pytest.approx(3.0)
+    # Nothing told, nothing charged.
+    _settle_shares([users], None, Meter(50.0))
+    assert debt(users) == pytest.approx(3.0)
+
+
+async def test_a_malformed_answer_names_its_operation() -> None:
+    class Odd(FakeWire):
+        async def send(self, request: Request) -> bytes:
+            return b"[]"
+
+    dispatcher = Dispatcher(Odd({"users": ("pk",)}), max_concurrency=1)
+    with pytest.raises(WireError, match="malformed answer: ") as caught:
+        await dispatcher.single(
+            Request("GetItem", "users", b"{}"),
+            "read",
+            lambda answer: answer,
+            retry=Retry(max_retries=0),
+            meter=Meter(0.0),
+        )
+    assert caught.value.operation == "GetItem"
+    await dispatcher.aclose()
+
+
+async def test_a_turn_keeps_the_pace_of_its_table(wire: FakeWire) -> None:
+    loop = asyncio.get_running_loop()
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_read_units=10, max_write_units=1_000)
+    dispatcher.governor("users", "read").spend(20, loop.time())
+    began = loop.time()
+    turn = await dispatcher.turn("users", "read", 5)
+    assert loop.time() - began == pytest.approx(1.0, abs=0.01)
+    assert (turn.entries, turn.guess) == (5, 5.0)
+    assert turn.governor is dispatcher.governor("users", "read")
+    # It has the only slot, and has been charged.
+    call = get_call("users", 3)
+    await dispatcher.run(call, turn)
+    assert counts(call) == {State.MISSING: 3}
+    assert debt_now(turn) == pytest.approx(3.0, abs=0.1)
+    await dispatcher.run(put_call("users", 1))
+    await dispatcher.aclose()
+
+
+def debt_now(turn: Turn) -> float:
+    assert turn.governor.budget is not None
+    return 10.0 * turn.governor.budget.wait(asyncio.get_running_loop().time())

@@ -76,34 +76,39 @@ def test_a_stride_spreads_each_request_over_the_list() -> None:
         assert all(b - a == 40 for a, b in pairwise(request))
 
 
+def cut(plan: Plan) -> Sequence[int]:
+    """The next request of one table, of 100 bytes at most."""
+    return plan.take_group() if plan.has_group else plan.take(100, 100)[0]
+
+
 def test_a_plan_that_is_added_to_knows_when_a_request_is_full() -> None:
-    plan = Plan((), lambda _: 1, max_entries=3, max_bytes=100)
+    plan = Plan((), lambda _: 1, max_entries=3)
     for entry in range(2):
         plan.add(entry)
         assert not plan.fills_a_request
     plan.add(2)
     assert plan.fills_a_request
-    assert (plan.fresh, plan.cut(), plan.fresh) == (3, [0, 1, 2], 0)
+    assert (plan.fresh, cut(plan), plan.fresh) == (3, [0, 1, 2], 0)
     # Leftovers wait for nobody, and take along what is there.
     plan.add(3)
     plan.requeue([1])
     assert plan.fills_a_request
-    assert plan.cut() == [1, 3]
+    assert cut(plan) == [1, 3]
     plan.split([0, 2])
     assert plan.fills_a_request
-    assert [plan.cut(), plan.cut()] == [[0], [2]]
+    assert [cut(plan), cut(plan)] == [[0], [2]]
 
 
 def test_many_are_added_together() -> None:
-    plan = Plan((), lambda _: 1, max_entries=3, max_bytes=100)
+    plan = Plan((), lambda _: 1, max_entries=3)
     plan.add(7)
     plan.extend([4, 5])
     assert plan.fills_a_request
-    assert (plan.fresh, plan.cut(), plan.fresh) == (3, [7, 4, 5], 0)
+    assert (plan.fresh, cut(plan), plan.fresh) == (3, [7, 4, 5], 0)
 
 
 def test_a_shrunk_plan_widens_again_and_no_further() -> None:
-    plan = Plan(range(1000), lambda _: 1, max_entries=100, max_bytes=1000)
+    plan = Plan(range(1000), lambda _: 1, max_entries=100)
     plan.shrink(10)
     sizes = []
     for _ in range(30):
@@ -117,7 +122,7 @@ def test_a_shrunk_plan_widens_again_and_no_further() -> None:
 
 def filled() -> Plan:
     """A plan with entries in each place where they wait."""
-    plan = Plan([range(4, 6), range(6, 7)], lambda _: 1, max_entries=2, max_bytes=100)
+    plan = Plan([range(4, 6), range(6, 7)], lambda _: 1, max_entries=2)
     plan.add(7)
     plan.requeue([2, 3])
     plan.split([0, 1])
@@ -131,7 +136,7 @@ def test_a_plan_tells_what_waits_in_the_order_in_which_it_leaves() -> None:
     assert len(plan) == 8
     left: list[int] = []
     while plan:
-        left.extend(plan.cut())
+        left.extend(cut(plan))
     assert left == waiting
     assert list(plan) == []
 
@@ -141,52 +146,52 @@ def test_a_plan_that_was_cleared_sends_nothing() -> None:
     plan.clear()
     assert (bool(plan), len(plan), plan.fresh, list(plan)) == (False, 0, 0, [])
     plan.add(9)
-    assert (len(plan), list(plan.cut())) == (1, [9])
+    assert (len(plan), list(cut(plan))) == (1, [9])
 
 
 def test_what_was_never_sent_is_cut_in_ranges() -> None:
     """They are joined and settled in slices, which is what makes large calls cheap."""
-    plan = Plan(strided(range(6), 2), lambda _: 1, max_entries=2, max_bytes=100)
-    assert [plan.cut() for _ in range(3)] == [range(0, 6, 3), range(1, 6, 3), range(2, 6, 3)]
+    plan = Plan(strided(range(6), 2), lambda _: 1, max_entries=2)
+    assert [cut(plan) for _ in range(3)] == [range(0, 6, 3), range(1, 6, 3), range(2, 6, 3)]
 
 
 def test_an_entry_larger_than_a_request_goes_alone() -> None:
     sizes = [10, 500, 10, 10]
-    plan = Plan(range(4), sizes.__getitem__, max_entries=25, max_bytes=100)
-    assert [list(plan.cut()) for _ in range(3)] == [[0], [1], [2, 3]]
+    plan = Plan(range(4), sizes.__getitem__, max_entries=25)
+    assert [list(cut(plan)) for _ in range(3)] == [[0], [1], [2, 3]]
     assert not plan
 
 
 def test_leftovers_leave_before_what_was_never_sent() -> None:
-    plan = Plan(range(6), lambda _: 1, max_entries=2, max_bytes=100)
-    first = plan.cut()
+    plan = Plan(range(6), lambda _: 1, max_entries=2)
+    first = cut(plan)
     plan.requeue(first)
-    assert list(plan.cut()) == list(first)
-    assert list(plan.cut()) == [2, 3]
+    assert list(cut(plan)) == list(first)
+    assert list(cut(plan)) == [2, 3]
 
 
 def test_leftovers_and_fresh_entries_fill_one_request() -> None:
-    plan = Plan(range(4), lambda _: 1, max_entries=4, max_bytes=100)
+    plan = Plan(range(4), lambda _: 1, max_entries=4)
     plan.requeue([9])
     assert plan.next_size == 4
-    assert plan.cut() == [9, 0, 1, 2]
+    assert cut(plan) == [9, 0, 1, 2]
 
 
 def test_halves_are_requests_of_their_own() -> None:
-    plan = Plan(range(4), lambda _: 1, max_entries=25, max_bytes=100)
-    entries = plan.cut()
+    plan = Plan(range(4), lambda _: 1, max_entries=25)
+    entries = cut(plan)
     plan.requeue([7])
     plan.split(entries)
     assert plan.next_size == 2
-    assert [list(plan.cut()) for _ in range(3)] == [[0, 1], [2, 3], [7]]
+    assert [list(cut(plan)) for _ in range(3)] == [[0, 1], [2, 3], [7]]
 
 
 def test_shrinking_never_grows_and_never_reaches_zero() -> None:
-    plan = Plan(range(10), lambda _: 1, max_entries=5, max_bytes=100)
+    plan = Plan(range(10), lambda _: 1, max_entries=5)
     plan.shrink(9)
     assert plan.next_size == 5
     plan.shrink(0)
-    assert list(plan.cut()) == [0]
+    assert list(cut(plan)) == [0]
 
 
 class PlanMachine(RuleBasedStateMachine):
@@ -203,7 +208,6 @@ class PlanMachine(RuleBasedStateMachine):
             strided(range(self.COUNT), self.max_entries),
             self.sizes.__getitem__,
             max_entries=self.max_entries,
-            max_bytes=self.MAX_BYTES,
         )
         self.in_flight: list[Sequence[int]] = []
         self.ended: set[int] = set()
@@ -212,7 +216,7 @@ class PlanMachine(RuleBasedStateMachine):
     @rule()
     def cut(self) -> None:
         promised = self.plan.next_size
-        request = self.plan.cut()
+        request = cut(self.plan)
         assert 1 <= len(request) <= promised
         assert len(set(request)) == len(request)
         assert len(request) == 1 or sum(self.sizes[e] for e in request) <= self.MAX_BYTES

@@ -69,7 +69,7 @@ def plan_of(counts: list[int], sizes: list[int], max_entries: int, max_bytes: in
     plans, first = [], 0
     for count in counts:
         order = range(first, first + count)
-        plans.append(Plan(order, sizes.__getitem__, max_entries=max_entries, max_bytes=max_bytes))
+        plans.append(Plan(order, sizes.__getitem__, max_entries=max_entries))
         first += count
     return TablesPlan(plans, table_of, max_entries=max_entries, max_bytes=max_bytes)
 
@@ -135,10 +135,15 @@ def test_an_entry_is_added_to_its_table() -> None:
     plan.add(0)
     assert (len(plan), plan.fresh) == (2, 2)
     assert cut(plan) == {0: [0], 1: [2]}
-    one = Plan((), lambda _: 1, max_entries=25, max_bytes=1000)
+    one = Plan((), lambda _: 1, max_entries=25)
     alone = TablesPlan([one], None, max_entries=25, max_bytes=1000)
     alone.add(7)
     assert cut(alone) == {0: [7]}
+    # Or many at once.
+    plan.extend([2, 0, 1])
+    assert cut(plan) == {0: [0], 1: [2, 1]}
+    alone.extend([8, 9])
+    assert cut(alone) == {0: [8, 9]}
 
 
 def test_requests_of_tables_shrink_to_one_entry_and_widen_again_together() -> None:

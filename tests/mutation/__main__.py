@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / "build" / "mutation"
 
-# The pure modules, and the tests that are about them.
+# The pure modules and what puts them together, and the tests that are about them.
 TESTS: dict[str, list[str]] = {
     "aiobatch/codec/answers.py": ["tests/codec/test_answers.py", "tests/codec/test_bulk.py"],
     "aiobatch/codec/choice.py": ["tests/codec/test_choice.py"],
@@ -36,14 +36,23 @@ TESTS: dict[str, list[str]] = {
     "aiobatch/codec/refusal.py": ["tests/codec/test_answers.py", "tests/codec/test_encode.py"],
     "aiobatch/codec/size.py": ["tests/codec/test_size.py"],
     "aiobatch/engine/backoff.py": ["tests/engine/test_backoff.py"],
-    "aiobatch/engine/call.py": ["tests/engine/test_dispatch.py", "tests/engine/test_tables.py"],
+    "aiobatch/engine/call.py": ["tests/engine/test_call.py"],
+    "aiobatch/engine/dispatch.py": [
+        "tests/client/test_meetings.py",
+        "tests/client/test_stale_names.py",
+        "tests/client/test_tables.py",
+        "tests/engine/test_dispatch.py",
+        "tests/engine/test_single.py",
+        "tests/engine/test_tables.py",
+        "tests/test_events.py",
+    ],
     "aiobatch/engine/ledger.py": ["tests/engine/test_ledger.py"],
     "aiobatch/engine/loop_time.py": ["tests/test_loop_time.py"],
     "aiobatch/engine/metrics.py": ["tests/engine/test_metrics.py"],
     "aiobatch/engine/observer.py": ["tests/engine/test_observer.py"],
     "aiobatch/engine/outcome.py": ["tests/engine/test_outcome.py"],
     "aiobatch/engine/plan.py": ["tests/engine/test_plan.py", "tests/engine/test_tables.py"],
-    "aiobatch/engine/pressure.py": ["tests/engine/test_pressure.py"],
+    "aiobatch/engine/pressure.py": ["tests/engine/test_pace.py"],
     "aiobatch/engine/requests.py": [
         "tests/engine/test_requests.py",
         "tests/engine/test_tables.py",
