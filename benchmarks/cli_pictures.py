@@ -71,7 +71,7 @@ def picture(width: int) -> str:
     console.print()
     console.print("$ aiobatch load places.csv --table place")
     display.say(
-        "error: there is no such table here (DescribeTable: ResourceNotFoundException). Check its"
+        "error: there is no table place here (DescribeTable: ResourceNotFoundException). Check its"
         " name, --region and --endpoint-url; load makes it with --create-table",
         "red",
     )

@@ -176,8 +176,9 @@ def _explain(error: Exception) -> tuple[Exit, str]:
             return Exit.FAILED, str(error)
         return Exit.LEFT_OVER, str(error)
     if isinstance(error, TableNotFound):
+        named = f"table {', '.join(error.tables)}" if error.tables else "such table"
         return Exit.FAILED, (
-            f"there is no table {', '.join(error.tables)} here ({error.operation}: {error.code})."
+            f"there is no {named} here ({error.operation}: {error.code})."
             " Check its name, --region and --endpoint-url; load makes it with --create-table"
         )
     if isinstance(error, BatchError | Throttled):

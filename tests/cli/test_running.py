@@ -68,6 +68,11 @@ RESET = WireError("the connection was reset", operation="BatchWriteItem")
             Exit.FAILED,
             "there is no table missing here (Scan: ResourceNotFoundException)",
         ),
+        (
+            TableNotFound("ResourceNotFoundException", operation="Scan"),
+            Exit.FAILED,
+            "there is no such table here (Scan: ResourceNotFoundException)",
+        ),
         (SourceError("a.csv", "is cut off", line=7), Exit.FAILED, "a.csv, line 7: is cut off"),
         (ValueError("total_segments must be 1 or more"), Exit.USAGE, "total_segments must be"),
         (NoRegionError(), Exit.FAILED, "Give --region, or set AWS_REGION."),
