@@ -269,11 +269,11 @@ class LoadRun:
                 return False
             if self._is_due():
                 await self._checkpoint_now()
-                continue
-            self._news.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every if self._ended_since else None):
-                    await self._news.wait()
+            else:
+                self._news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._every if self._ended_since else None):
+                        await self._news.wait()
         return True
 
     async def _take(self, rows: Sequence[tuple[int, Row]]) -> int:

@@ -466,14 +466,20 @@ async def test_too_many_rejected(db: DynamoDB, wire: FakeWire, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("told_at_every_step")
+@pytest.mark.parametrize("done", [0, 1])
 async def test_progress_that_raises_ends_the_load(
-    db: DynamoDB, wire: FakeWire, tmp_path: Path
+    db: DynamoDB, wire: FakeWire, tmp_path: Path, done: int
 ) -> None:
-    def fails(_report: LoadReport) -> None:
-        raise LookupError("no display")
+    """At its beginning, and while the rows that were read wait for room."""
 
+    def fails(report: LoadReport) -> None:
+        if report.done >= done:
+            raise LookupError("no display")
+
+    file = csv(tmp_path / "a.csv", range(9000))
     with pytest.raises(LookupError, match="no display"):
-        await load(db, csv(tmp_path / "a.csv", range(9000)), "things", on_progress=fails)
+        await load(db, file, "things", on_progress=fails, max_pending=50)
+    assert len(table(wire)) < 9000
 
 
 async def test_arguments_are_checked_at_once(db: DynamoDB, tmp_path: Path) -> None:

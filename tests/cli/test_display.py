@@ -59,6 +59,19 @@ def test_title_bar_and_time_have_room(width: int, title: str) -> None:
     assert shown_title == title if len(title) < 10 else shown_title.endswith("…")
 
 
+def test_where_there_is_no_terminal_it_tells_now_and_then() -> None:
+    file = StringIO()
+    watch = Watch(began=monotonic() - 60)
+    display = Display("a → b", "rows", watch, console=Console(width=80, file=file))
+    display.update(items=1_234)
+    display.update(items=1_235, share=0.5)
+    assert file.getvalue().startswith("1,234 rows, ")
+    assert "1,235" not in file.getvalue()  # only every few seconds
+    display = Display("a → b", "rows", watch, console=Console(width=80, file=file))
+    display.update(items=1, share=0.5)
+    assert "50%, 1 row, " in file.getvalue()
+
+
 def test_lines_that_no_terminal_reads_are_whole() -> None:
     display, _, file = shown(80, terminal=False)
     display.say("x" * 300)
