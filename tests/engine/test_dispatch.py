@@ -3,16 +3,21 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import orjson
 import pytest
 
 from aiobatch import DynamoDB, Retry
+from aiobatch.engine import dispatch
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher, Turn, _settle_shares
 from aiobatch.engine.ledger import Rejection, State
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Governor
 from aiobatch.errors import ServiceError, TableNotFound, Throttled, WireError
+from aiobatch.events import Event, RateChanged, RequestThrottled
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
 from tests.engine.calls import delete_call, get_call, keys_of, put_call
@@ -186,6 +191,13 @@ async def test_a_free_retry_that_is_refused_leaves_the_doubt(wire: FakeWire) -> 
     assert isinstance(call.cause, Throttled)
 
 
+async def test_a_free_retry_that_leaves_some_over_leaves_their_doubt(wire: FakeWire) -> None:
+    wire.script([Fault.hang_up_before(), Fault.partial(0.5)], operation=BATCH)
+    call = put_call("users", 10, Retry(max_retries=0))
+    await run(wire, call)
+    assert counts(call) == {State.PROCESSED: 5, State.UNKNOWN: 5}
+
+
 async def test_a_missing_table_stops_the_call_at_once(wire: FakeWire) -> None:
     call = put_call("nobody", 5_000)
     await run(wire, call, max_concurrency=2)
@@ -263,6 +275,10 @@ async def test_an_error_that_is_not_ours_ends_the_call_with_its_account(wire: Fa
     await run(Hooked({"users": ("pk",)}), call)
     assert isinstance(call.cause, LookupError)
     assert sum(counts(call).values()) == 100
+    # Nobody knows whether it was before or after the request.
+    call = put_call("users", 10)
+    await run(Hooked({"users": ("pk",)}), call)
+    assert counts(call) == {State.UNKNOWN: 10}
 
 
 async def test_concurrency_is_bounded_over_all_calls(wire: FakeWire) -> None:
@@ -317,6 +333,7 @@ async def test_a_small_answer_to_a_projection_may_have_been_cut_by_size() -> Non
     assert answer["UnprocessedKeys"] == []
     assert "ConsumedCapacity" not in answer
     assert answer["Metrics"]["throttled"] == 0
+    assert answer["Metrics"]["retries"] == 58
     # 42 fit into 16 MB.
     assert [request.entries for request in wire.requests] == [100, 42, 16]
 
@@ -330,6 +347,238 @@ async def test_a_small_answer_to_a_projection_that_read_little_was_not_cut() -> 
             [{"pk": f"{n:03}"} for n in range(100)], "users", projection_expression="pk"
         )
     assert len(answer["UnprocessedKeys"]) == 50
+
+
+# ---------------------------------------------------------------------- what answers tell
+
+
+class Answers:
+    """A wire that gives these answers, one each, and the last one from then on."""
+
+    max_concurrency = 16
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, int]] = []
+        self.tables: list[str] = []
+
+    async def send(self, request: Request) -> bytes:
+        of = orjson.loads(request.body)["RequestItems"]
+        self.asked.append({table: len(part["Keys"]) for table, part in of.items()})
+        self.tables.append(request.table)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def aclose(self) -> None:
+        pass
+
+
+def answer(
+    found: dict[str, range], left: dict[str, range], capacity: Sequence[dict[str, Any]] = ()
+) -> bytes:
+    """An answer to a read: these keys came, and those are left over."""
+    return orjson.dumps(
+        {
+            "Responses": {table: keys(numbers) for table, numbers in found.items()},
+            "UnprocessedKeys": {table: {"Keys": keys(part)} for table, part in left.items()},
+            "ConsumedCapacity": list(capacity),
+        }
+    )
+
+
+def keys(numbers: range) -> list[dict[str, Any]]:
+    return [{"pk": {"S": f"{n:07}"}} for n in numbers]
+
+
+@pytest.mark.parametrize(("size", "again"), [(999_999, False), (1_000_000, True)])
+async def test_from_which_size_on_an_answer_was_cut_by_it(size: int, again: bool) -> None:
+    first = answer({"users": range(6)}, {"users": range(6, 10)}).ljust(size)
+    second = answer({"users": range(6, 9)}, {"users": range(9, 10)}).ljust(size)
+    wire = Answers(first, second, answer({"users": range(9, 10)}, {}))
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    call = get_call("users", 10, Retry(max_retries=0))
+    await dispatcher.run(call)
+    # One that was throttled may not go again.
+    assert wire.asked == [{"users": 10}, {"users": 4}, {"users": 1}][: 3 if again else 1]
+    assert set(wire.tables) == {"users"}
+    assert call.meter.retries == (4 + 1 if again else 0)
+    assert counts(call).get(State.UNPROCESSED, 0) == (0 if again else 4)
+    await dispatcher.aclose()
+
+
+async def test_what_entries_consumed_is_charged_and_is_the_next_guess() -> None:
+    told = {"TableName": "whatever it calls it", "CapacityUnits": 30.0}
+    wire = Answers(answer({"users": range(6)}, {"users": range(6, 10)}, [told]))
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_read_units=10)
+    await dispatcher.run(get_call("users", 10, Retry(max_retries=0)))
+    budget = dispatcher.governor("users", "read").budget
+    assert budget is not None
+    now = asyncio.get_running_loop().time()
+    # Ten were there at the start.
+    assert 10.0 * budget.wait(now) == pytest.approx(20.0, abs=0.1)
+    # Six cost five each, a fifth of which is believed at once.
+    assert budget.spend(10, now) == pytest.approx(18.0)
+    await dispatcher.aclose()
+
+
+async def test_what_was_refused_is_charged_nothing(wire: FakeWire) -> None:
+    wire.always(Fault.hot_key_range())
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_read_units=10)
+    await dispatcher.run(get_call("users", 10, Retry(max_retries=0)))
+    governor = dispatcher.governor("users", "read")
+    assert governor.budget is not None
+    now = asyncio.get_running_loop().time()
+    governor.budget.spend(10, now)
+    assert governor.budget.wait(now) == 0.0
+    # A hot key range slows its own entries, and not the table.
+    assert governor.pace.rate is None
+    await dispatcher.aclose()
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+async def test_one_entry_is_progress_and_none_is_not(ended: int) -> None:
+    left = answer({"users": range(ended)}, {"users": range(ended, 3)})
+    wire = Answers(left, answer({"users": range(ended, 3)}, {}))
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    call = get_call("users", 3, Retry(max_retries=0, on_progress="refund"))
+    await dispatcher.run(call)
+    assert counts(call) == ({State.PROCESSED: 3} if ended else {State.UNPROCESSED: 3})
+    assert len(wire.asked) == 1 + ended
+    await dispatcher.aclose()
+
+
+async def test_a_malformed_answer_to_a_batch_names_its_operation() -> None:
+    dispatcher = Dispatcher(Answers(b"[]"), max_concurrency=1)
+    call = get_call("users", 3, Retry(max_retries=0))
+    await dispatcher.run(call)
+    assert counts(call) == {State.UNPROCESSED: 3}
+    assert isinstance(call.cause, WireError)
+    assert call.cause.reason.startswith("malformed answer: ")
+    assert call.cause.operation == "BatchGetItem"
+    await dispatcher.aclose()
+
+
+async def test_what_is_still_under_way_when_a_call_stalls_may_go_on(wire: FakeWire) -> None:
+    class OneIsSlow(FakeWire):
+        async def send(self, request: Request) -> bytes:
+            if not self.in_flight and not self.requests and not slow:
+                slow.append(request)
+                await asyncio.sleep(20.0)
+                self.clear()
+                self.script([Fault.partial(0.5)])
+            return await super().send(request)
+
+    slow: list[Request] = []
+    wire = OneIsSlow({"users": ("pk",)})
+    wire.always(Fault.throttle())
+    call = put_call("users", 500, Retry(max_retries=1_000, max_stall=5.0))
+    await run(wire, call)
+    # Half of it came back when the others had been given up, and was sent again.
+    assert counts(call) == {State.PROCESSED: 25, State.UNPROCESSED: 475}
+
+
+# ---------------------------------------------------------------------- turns of the loop
+
+
+class Clock:
+    """In place of the clock of turns: says when one is over, and keeps what was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, over: Literal["never", "later", "always"]):
+        self.over = over
+        self.waited: list[float] = []
+        monkeypatch.setattr(dispatch, "turn_is_over", self.turn_is_over)
+        monkeypatch.setattr(dispatch, "next_turn", self.next_turn)
+
+    def turn_is_over(self, ahead: float = 0.0) -> bool:
+        if self.over == "later" and ahead:
+            return ahead > 0.001
+        return self.over != "never" or ahead > 0.001
+
+    async def next_turn(self, ahead: float = 0.0) -> None:
+        self.waited.append(ahead)
+
+
+class Untouched(asyncio.Lock):
+    async def acquire(self) -> Literal[True]:
+        raise AssertionError("it waited")
+
+
+# Long enough for several slices.
+FOUND = orjson.dumps(
+    {
+        "Responses": {"users": [key | {"v": {"S": "x" * 3_000}} for key in keys(range(100))]},
+        "UnprocessedKeys": {},
+    }
+)
+
+
+async def test_an_answer_that_is_read_in_one_turn_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch, "never")
+    dispatcher = Dispatcher(Answers(FOUND), max_concurrency=1)
+    dispatcher._decoding = Untouched()
+    call = get_call("users", 100)
+    await dispatcher.run(call)
+    assert call.cause is None
+    assert counts(call) == {State.PROCESSED: 100}
+    assert clock.waited == []
+    await dispatcher.aclose()
+
+
+async def test_answers_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch, "never")
+    dispatcher = Dispatcher(Answers(FOUND), max_concurrency=1)
+    call = get_call("users", 100)
+    async with dispatcher._decoding:
+        running = asyncio.create_task(dispatcher.run(call))
+        await asyncio.sleep(1.0)
+        assert not running.done()
+    await running
+    assert counts(call) == {State.PROCESSED: 100}
+    await dispatcher.aclose()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_parsing_needs_time_but_once(monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    clock = Clock(monkeypatch, "later" if begun else "always")
+    dispatcher = Dispatcher(Answers(FOUND), max_concurrency=1)
+    call = get_call("users", 100)
+    await dispatcher.run(call)
+    assert counts(call) == {State.PROCESSED: 100}
+    # One turn to be sent in; then it is parsed, at 2 ns a byte; then it goes on in slices.
+    sent, first, *others = clock.waited
+    assert sent == 0.0
+    assert first == (0.0 if begun else pytest.approx(len(FOUND) * 2e-9))
+    assert len(others) > 0
+    assert set(others) == {0.0}
+    await dispatcher.aclose()
+
+
+# ---------------------------------------------------------------------- what hooks are told
+
+
+async def test_what_is_told_of_a_table_that_is_throttled_and_recovers(wire: FakeWire) -> None:
+    told: list[Event] = []
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    wire.script([Fault.throttle()])
+    call = put_call("users", 10)
+    call.meter.hooks = [told.append]
+    await dispatcher.run(call)
+    assert counts(call) == {State.PROCESSED: 10}
+    [throttled] = [event for event in told if isinstance(event, RequestThrottled)]
+    assert throttled.tables == throttled.throttled_tables == ("users",)
+    assert {event.tables for event in told} == {("users",)}
+    assert [type(event) for event in told].count(RateChanged) >= 1
+    # One that is not throttled is told at what pace it goes.
+    wire.script([Fault.throttle()])
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    await dispatcher.run(put_call("users", 10))
+    told.clear()
+    call = put_call("users", 10)
+    call.meter.hooks = [told.append]
+    await dispatcher.run(call)
+    assert [event.tables for event in told if isinstance(event, RateChanged)] == [("users",)]
+    await dispatcher.aclose()
 
 
 # ---------------------------------------------------------------------- one request, no batch
@@ -395,7 +644,7 @@ async def test_a_turn_keeps_the_pace_of_its_table(wire: FakeWire) -> None:
     began = loop.time()
     turn = await dispatcher.turn("users", "read", 5)
     assert loop.time() - began == pytest.approx(1.0, abs=0.01)
-    assert (turn.entries, turn.guess) == (5, 5.0)
+    assert (turn.table, turn.entries, turn.guess) == ("users", 5, 5.0)
     assert turn.governor is dispatcher.governor("users", "read")
     # It has the only slot, and has been charged.
     call = get_call("users", 3)

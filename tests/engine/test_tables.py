@@ -18,6 +18,7 @@ from aiobatch.engine.metrics import Meter
 from aiobatch.engine.plan import Plan, TablesPlan
 from aiobatch.engine.requests import BatchGet, BatchWrite, GetPart, WritePart
 from aiobatch.engine.tables import TableNames, plain_name
+from aiobatch.events import Event, LeftoversRequeued, RequestThrottled
 from aiobatch.testing import FakeWire, Fault
 from aiobatch.wire.protocol import Request
 from tests.engine.calls import keys_of
@@ -528,6 +529,124 @@ async def test_what_an_answer_has_before_it_turns_out_malformed_is_progress_of_i
     assert counts(call) == {State.PROCESSED: 3, State.UNPROCESSED: 3}
     assert [lane.has_progressed for lane in call.lanes] == [True, False]
     assert "malformed answer" in str(call.cause)
+    await dispatcher.aclose()
+
+
+class Answers:
+    """A wire that gives these answers, one each, and keeps what was asked."""
+
+    max_concurrency = 16
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, int]] = []
+
+    async def send(self, request: Request) -> bytes:
+        self.asked.append(asked(request.body))
+        return orjson.dumps(self.answers.pop(0))
+
+    async def aclose(self) -> None:
+        pass
+
+
+def keys(count: int) -> list[dict[str, Any]]:
+    return [{"pk": {"S": f"{n:07}"}} for n in range(count)]
+
+
+@pytest.mark.looptime
+async def test_a_table_of_which_nothing_ended_is_set_apart_until_something_does() -> None:
+    all_left = {"Responses": {"users": keys(3)}, "UnprocessedKeys": {"orders": {"Keys": keys(3)}}}
+    wire = Answers(all_left)
+    call = get_call({"users": 3, "orders": 3}, Retry(max_retries=0))
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    await dispatcher.run(call)
+    assert call.plan.apart == {1}
+    wire.answers = [all_left, {"Responses": {"orders": keys(3)}, "UnprocessedKeys": {}}]
+    call = get_call({"users": 3, "orders": 3})
+    await dispatcher.run(call)
+    assert counts(call) == {State.PROCESSED: 6}
+    assert call.plan.apart == set()
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_tables_that_were_alone_in_a_request_are_not_set_apart(wire: FakeWire) -> None:
+    scripted = Answers(
+        {"Responses": {}, "UnprocessedKeys": {"users": {"Keys": keys(100)}}},
+        {"Responses": {}, "UnprocessedKeys": {"orders": {"Keys": keys(3)}}},
+    )
+    call = get_call({"users": 100, "orders": 3}, Retry(max_retries=0))
+    dispatcher = Dispatcher(scripted, max_concurrency=1)
+    await dispatcher.run(call)
+    assert scripted.asked == [{"users": 100}, {"orders": 3}]
+    assert call.plan.apart == set()
+    await dispatcher.aclose()
+    wire.always(Fault.throttle())
+    call = get_call({"users": 100, "orders": 3}, Retry(max_retries=0))
+    await run(wire, call, max_concurrency=1)
+    assert [asked(request.body) for request in wire.requests] == [{"users": 100}, {"orders": 3}]
+    assert call.plan.apart == set()
+
+
+@pytest.mark.looptime
+async def test_each_table_of_a_batch_is_charged_for_what_it_consumed() -> None:
+    told = [
+        {"TableName": "users", "CapacityUnits": 20.0},
+        {"TableName": "strangers", "CapacityUnits": 1e6},
+        {"TableName": f"{ARN}orders", "CapacityUnits": 17.0},
+        {"TableName": "users", "CapacityUnits": 15.0},
+    ]
+    responses = {"users": keys(3), "orders": keys(3)}
+    wire = Answers({"Responses": responses, "UnprocessedKeys": {}, "ConsumedCapacity": told})
+    dispatcher = Dispatcher(wire, max_concurrency=1, max_read_units=10)
+    await dispatcher.run(get_call({"users": 3, "orders": 3}))
+    for table, debt in (("users", 25.0), ("orders", 7.0)):
+        budget = dispatcher.governor(table, "read").budget
+        assert budget is not None
+        now = asyncio.get_running_loop().time()
+        assert 10.0 * budget.wait(now) == pytest.approx(debt, abs=0.1)
+    await dispatcher.aclose()
+
+
+@pytest.mark.looptime
+async def test_what_was_refused_for_another_table_goes_again_at_no_cost(wire: FakeWire) -> None:
+    told: list[Event] = []
+    # Its reasons name the first table of the request.
+    wire.script([Fault.throttle()])
+    call = get_call({"users": 10, "orders": 7}, Retry(max_retries=0))
+    call.meter.hooks = [told.append]
+    await run(wire, call, max_concurrency=1)
+    assert counts(call) == {State.UNPROCESSED: 10, State.MISSING: 7}
+    assert call.meter.retries == 7
+    wire.script([Fault.throttle()])
+    again = get_call({"users": 10, "orders": 7}, Retry(max_retries=1))
+    again.meter.hooks = [told.append]
+    await run(wire, again, max_concurrency=1)
+    assert counts(again) == {State.MISSING: 17}
+    assert again.meter.retries == 17
+    throttled = [event for event in told if isinstance(event, RequestThrottled)]
+    assert [(event.tables, event.throttled_tables) for event in throttled] == [
+        (("users", "orders"), ("users",))
+    ] * 2
+    [requeued] = [event for event in told if isinstance(event, LeftoversRequeued)]
+    assert (requeued.tables, requeued.entries) == (("users",), 10)
+
+
+@pytest.mark.looptime
+async def test_half_an_answer_is_progress() -> None:
+    """What is left of it goes again at no cost, and the call has not stalled."""
+    half = {"users": keys(3), "orders": [{"pk": {"S": 5}}]}
+    wire = Answers(
+        {"Responses": half, "UnprocessedKeys": {}},
+        {"Responses": {"orders": keys(3)}, "UnprocessedKeys": {}},
+    )
+    dispatcher = Dispatcher(wire, max_concurrency=1)
+    retry = Retry(max_retries=0, on_progress="refund", max_stall=10.0)
+    call = get_call({"users": 3, "orders": 3}, retry)
+    await asyncio.sleep(50.0)
+    await dispatcher.run(call)
+    assert counts(call) == {State.PROCESSED: 6}
+    assert wire.asked == [{"users": 3, "orders": 3}, {"orders": 3}]
     await dispatcher.aclose()
 
 
