@@ -17,7 +17,7 @@ from aiobatch.engine.ledger import Rejection, State
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Governor
 from aiobatch.errors import ServiceError, TableNotFound, Throttled, WireError
-from aiobatch.events import Event, RateChanged, RequestThrottled
+from aiobatch.events import CallFinished, Event, RateChanged, RequestThrottled
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
 from tests.engine.calls import delete_call, get_call, keys_of, put_call
@@ -60,6 +60,15 @@ async def test_the_default_schedule_is_exact(wire: FakeWire) -> None:
     assert counts(call) == {State.UNPROCESSED: 1}
     assert not call.must_raise
     assert (call.meter.requests, call.meter.throttled, call.meter.retries) == (6, 6, 5)
+
+
+async def test_a_call_of_one_request_needs_no_tasks(wire: FakeWire) -> None:
+    one, two = put_call("users", 25), put_call("users", 26)
+    await run(wire, one)
+    await run(wire, two)
+    assert counts(one) == {State.PROCESSED: 25}
+    assert one.pump is None
+    assert two.pump is not None
 
 
 async def test_no_retries_means_one_attempt(wire: FakeWire) -> None:
@@ -579,6 +588,18 @@ async def test_what_is_told_of_a_table_that_is_throttled_and_recovers(wire: Fake
     await dispatcher.run(call)
     assert [event.tables for event in told if isinstance(event, RateChanged)] == [("users",)]
     await dispatcher.aclose()
+
+
+async def test_what_is_left_over_for_throttling_is_told_as_no_error(wire: FakeWire) -> None:
+    told: list[Event] = []
+    wire.always(Fault.throttle())
+    call = put_call("users", 10, Retry(max_retries=0))
+    call.meter.hooks = [told.append]
+    await run(wire, call)
+    finished = told[-1]
+    assert isinstance(finished, CallFinished)
+    assert finished.counts == {"unprocessed": 10}
+    assert finished.error_type is None
 
 
 # ---------------------------------------------------------------------- one request, no batch
