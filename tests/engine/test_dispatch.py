@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import weakref
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -182,10 +183,16 @@ async def test_a_doubtful_write_that_then_succeeds_is_processed(wire: FakeWire) 
     assert not call.must_raise
 
 
-async def test_a_dropped_idle_connection_costs_no_retry(wire: FakeWire) -> None:
+async def test_a_dropped_idle_connection_costs_no_retry(
+    wire: FakeWire, caplog: pytest.LogCaptureFixture
+) -> None:
     wire.script([Fault.hang_up_before()], operation=BATCH)
     call = put_call("users", 10, Retry(max_retries=0))
-    await run(wire, call)
+    with caplog.at_level(logging.DEBUG, logger="aiobatch.engine"):
+        await run(wire, call)
+    # It is logged all the same.
+    reason = "the connection was closed without an answer"
+    assert caplog.messages == [f"{BATCH}: {reason}, sending it again"]
     assert counts(call) == {State.PROCESSED: 10}
     assert arrivals(wire) == [0.0, 0.0]
 
