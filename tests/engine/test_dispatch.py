@@ -65,9 +65,18 @@ async def test_the_default_schedule_is_exact(wire: FakeWire) -> None:
 
 async def test_a_call_of_one_request_needs_no_tasks(wire: FakeWire) -> None:
     one, two = put_call("users", 25), put_call("users", 26)
+    ended: list[int] = []
+    landed = one.landed
+
+    def land(entries: Sequence[int]) -> None:
+        ended.extend(entries)
+        landed(entries)
+
+    one.landed = land  # type: ignore[method-assign]
     await run(wire, one)
     await run(wire, two)
     assert counts(one) == {State.PROCESSED: 25}
+    assert ended == list(range(25))
     assert one.pump is None
     assert two.pump is not None
 
