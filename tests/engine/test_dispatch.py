@@ -18,7 +18,7 @@ from aiobatch.engine.ledger import Rejection, State
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Governor
 from aiobatch.errors import ServiceError, TableNotFound, Throttled, WireError
-from aiobatch.events import CallFinished, Event, RateChanged, RequestThrottled
+from aiobatch.events import CallFinished, Event, RateChanged, RequestSent, RequestThrottled
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
 from tests.engine.calls import delete_call, get_call, keys_of, put_call
@@ -386,12 +386,15 @@ class Answers:
         self.answers = list(answers)
         self.asked: list[dict[str, int]] = []
         self.tables: list[str] = []
+        self.bytes = 0
 
     async def send(self, request: Request) -> bytes:
         of = orjson.loads(request.body)["RequestItems"]
         self.asked.append({table: len(part["Keys"]) for table, part in of.items()})
         self.tables.append(request.table)
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.bytes += len(request.body) + len(found)
+        return found
 
     async def aclose(self) -> None:
         pass
@@ -425,6 +428,7 @@ async def test_from_which_size_on_an_answer_was_cut_by_it(size: int, again: bool
     # One that was throttled may not go again.
     assert wire.asked == [{"users": 10}, {"users": 4}, {"users": 1}][: 3 if again else 1]
     assert set(wire.tables) == {"users"}
+    assert call.meter.bytes == wire.bytes
     assert call.meter.retries == (4 + 1 if again else 0)
     assert counts(call).get(State.UNPROCESSED, 0) == (0 if again else 4)
     await dispatcher.aclose()
@@ -604,6 +608,17 @@ async def test_what_is_told_of_a_table_that_is_throttled_and_recovers(wire: Fake
     await dispatcher.run(call)
     assert [event.tables for event in told if isinstance(event, RateChanged)] == [("users",)]
     await dispatcher.aclose()
+
+
+async def test_a_free_retry_is_told_like_any_request(wire: FakeWire) -> None:
+    told: list[Event] = []
+    wire.script([Fault.hang_up_before()])
+    call = put_call("users", 10, Retry(max_retries=0))
+    call.meter.hooks = [told.append]
+    await run(wire, call)
+    assert counts(call) == {State.PROCESSED: 10}
+    assert {event.tables for event in told} == {("users",)}
+    assert [event.entries for event in told if isinstance(event, RequestSent)] == [10, 10]
 
 
 async def test_what_is_left_over_for_throttling_is_told_as_no_error(wire: FakeWire) -> None:
