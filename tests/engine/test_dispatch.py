@@ -18,7 +18,15 @@ from aiobatch.engine.ledger import Rejection, State
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Governor
 from aiobatch.errors import ServiceError, TableNotFound, Throttled, WireError
-from aiobatch.events import CallFinished, Event, RateChanged, RequestSent, RequestThrottled
+from aiobatch.events import (
+    CallFinished,
+    Event,
+    RateChanged,
+    RequestFailed,
+    RequestFinished,
+    RequestSent,
+    RequestThrottled,
+)
 from aiobatch.testing import Entry, FakeWire, Fault
 from aiobatch.wire.protocol import Request
 from tests.engine.calls import delete_call, get_call, keys_of, put_call
@@ -619,6 +627,18 @@ async def test_a_free_retry_is_told_like_any_request(wire: FakeWire) -> None:
     assert counts(call) == {State.PROCESSED: 10}
     assert {event.tables for event in told} == {("users",)}
     assert [event.entries for event in told if isinstance(event, RequestSent)] == [10, 10]
+
+
+async def test_how_long_requests_took_is_told(wire: FakeWire) -> None:
+    told: list[Event] = []
+    wire.always(Fault.latency(2.0))
+    wire.script([Fault.throttle()])
+    await asyncio.sleep(100.0)
+    call = put_call("users", 10)
+    call.meter.hooks = [told.append]
+    await run(wire, call)
+    took = [event.seconds for event in told if isinstance(event, RequestFailed | RequestFinished)]
+    assert took == pytest.approx([2.0, 2.0], abs=0.01)
 
 
 async def test_what_is_left_over_for_throttling_is_told_as_no_error(wire: FakeWire) -> None:
