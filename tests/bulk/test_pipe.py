@@ -13,7 +13,10 @@ import pytest
 
 from aiobatch import DynamoDB
 from aiobatch.bulk import LoadFailed, SourceError, estimate, fetch, load
+from aiobatch.bulk.checkpoint import Mark
 from aiobatch.bulk.pipe import Pipe, is_pipe
+from aiobatch.bulk.slices import Slices
+from aiobatch.bulk.sources import Source
 from aiobatch.testing import FakeWire, Fault
 
 
@@ -83,6 +86,16 @@ def test_a_file_or_a_buffer_is_no_pipe(tmp_path: Path) -> None:
     with (tmp_path / "a").open("rb") as file:
         assert not is_pipe(file)
     assert not is_pipe(io.BytesIO())
+
+
+def test_a_file_that_was_given_up_before_it_was_opened_is_read(tmp_path: Path) -> None:
+    """Files never keep anybody waiting, and are read as before."""
+    (tmp_path / "a.jsonl").write_text('{"pk": "a"}\n')
+    sources = [Source(str(tmp_path / "a.jsonl"), "jsonl")]
+    slices = Slices(sources, None, Mark(), [None])
+    slices.give_up()
+    assert len(slices.next()) == 1
+    slices.close()
 
 
 async def test_rows_of_a_pipe_are_written_as_they_come(
