@@ -94,7 +94,7 @@ async def test_puts_and_deletes_share_requests(db: DynamoDB, wire: FakeWire) -> 
 async def test_leftovers_are_repacked_with_fresh_ones(db: DynamoDB, wire: FakeWire) -> None:
     wire.script([Fault.partial(0.4)] * 4, operation=WRITE)
     wire.always(Fault.latency(0.5))
-    async with db.batch_writer("things") as writer:
+    async with db.batch_writer("things", max_wait=10.0) as writer:
         for number in range(1000):
             await writer.put(item(number))
     left = 1000 + sum(request.refused for request in wire.requests)
