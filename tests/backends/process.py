@@ -40,7 +40,7 @@ def running_server(
                     yield f"http://127.0.0.1:{port}"
                     return
             finally:
-                _end(process)
+                end(process)
             if attempt == ATTEMPTS:
                 raise BackendUnavailable(
                     f"{name} did not answer on 127.0.0.1 after {ATTEMPTS} attempts. "
@@ -96,11 +96,12 @@ def _answers_in_time(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], seconds: float = SECONDS_TO_END) -> None:
+    """Let go of a process that ends with its standard input; one that takes longer is killed."""
     assert process.stdin is not None
     process.stdin.close()
     try:
-        process.wait(SECONDS_TO_END)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.backends.process import LEASH, free_port
+from tests.backends.process import LEASH, end, free_port
 
 SECONDS_TO_START = 180.0
 SECONDS_TO_END = 30.0
@@ -64,7 +64,7 @@ def ray_node(home: Path, more: Mapping[str, str]) -> Iterator[dict[str, str]]:
                     yield {**environment, "RAY_ADDRESS": address}
                     return
             finally:
-                _end(process)
+                end(process, SECONDS_TO_END)
             if attempt == ATTEMPTS:
                 raise RayUnavailable(
                     f"Ray did not start in {ATTEMPTS} attempts of up to {SECONDS_TO_START:.0f} s."
@@ -103,16 +103,6 @@ def _address_in_time(process: subprocess.Popen[bytes], directory: Path) -> str |
                 return address
         time.sleep(0.05)
     return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        process.wait(SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _logs(directory: Path) -> str:
