@@ -572,9 +572,6 @@ class Dispatcher:
     ) -> _Answer:
         try:
             return await self._send_once(request, meter, observer, tables, entries)
-        except ServiceError as error:
-            error.tables = tables
-            raise
         except WireError as error:
             # A reused idle connection dies without a word; the next one is fresh.
             if not (error.disconnected and resend):
@@ -583,7 +580,6 @@ class Dispatcher:
         try:
             answer = await self._send_once(request, meter, observer, tables, entries)
         except ServiceError as error:
-            error.tables = tables
             # Whatever this says, the first attempt may have taken effect.
             error.ambiguous = True
             raise
@@ -604,21 +600,24 @@ class Dispatcher:
     ) -> _Answer:
         meter.requests += 1
         meter.bytes += len(request.body)
-        if observer is None:
-            body = await self.wire.send(request)
-            meter.bytes += len(body)
-            return _Answer(body)
-        number = observer.sent(tables, entries, len(request.body))
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        number, began = 0, 0.0
+        if observer is not None:
+            number = observer.sent(tables, entries, len(request.body))
+            began = asyncio.get_running_loop().time()
         try:
             body = await self.wire.send(request)
         except BaseException as error:
-            seconds = loop.time() - began
-            observer.failed(number, tables, entries=entries, error=error, seconds=seconds)
+            if isinstance(error, ServiceError):
+                # Before anybody is told of it.
+                error.tables = tables
+            if observer is not None:
+                seconds = asyncio.get_running_loop().time() - began
+                observer.failed(number, tables, entries=entries, error=error, seconds=seconds)
             raise
         meter.bytes += len(body)
-        return _Answer(body, number=number, seconds=loop.time() - began)
+        if observer is None:
+            return _Answer(body)
+        return _Answer(body, number=number, seconds=asyncio.get_running_loop().time() - began)
 
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:

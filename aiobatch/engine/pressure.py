@@ -210,11 +210,9 @@ class _Window:
         self._sum = 0
 
     def add(self, count: int, now: float, seconds: float) -> None:
-        events, before = self._events, now - seconds
-        events.append((now, count))
+        self._events.append((now, count))
         self._sum += count
-        while events[0][0] < before:
-            self._sum -= events.popleft()[1]
+        self._forget(now - seconds)
 
     def count(self, now: float, seconds: float) -> int:
         """How many there are in the window."""
