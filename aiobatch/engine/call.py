@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aiobatch import limits
 from aiobatch.engine.ledger import Ledger, State
+from aiobatch.engine.loop_time import loop_time
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer
 from aiobatch.engine.plan import Plan, TablesPlan, by_table, strided
@@ -75,9 +76,9 @@ class Lane:
         self.admitted = entries
         self.gate = None
 
-    def depart(self, entries: int) -> float:
+    def depart(self, entries: int, now: float) -> float:
         """So many entries leave, more or fewer than were admitted. Returns the units guessed."""
-        guess = self.governor.amend(self.admitted, entries, self.guess)
+        guess = self.governor.amend(self.admitted, entries, self.guess, now)
         self.admitted, self.guess = 0, 0.0
         return guess
 
@@ -86,7 +87,7 @@ class Lane:
         if self.gate is not None:
             self.gate.cancel()
             self.gate = None
-        self.depart(0)
+        self.depart(0, loop_time())
 
 
 @dataclass(slots=True)  # not frozen: one is made for every request
@@ -123,6 +124,8 @@ class BatchCall:
         self.lanes = [Lane(number, part.table) for number, part in enumerate(requests.parts)]
         self.plan = self._planned(size)
         self.observer: Observer | None = None
+        # The loop's time. The dispatcher gives one that need not look for the loop first.
+        self.time = loop_time
         self.wake = asyncio.Event()
         self.waiting = 0
         self.in_flight = 0
@@ -167,7 +170,7 @@ class BatchCall:
         portions = []
         for number, entries in self.plan.cut(lambda table: self.lanes[table].may_leave).items():
             lane = self.lanes[number]
-            portions.append(Portion(lane, entries, lane.depart(len(entries))))
+            portions.append(Portion(lane, entries, lane.depart(len(entries), self.time())))
         return portions
 
     @property

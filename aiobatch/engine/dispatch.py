@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
-from aiobatch.engine.loop_time import next_turn, others_wait, turn_is_over
+from aiobatch.engine.loop_time import loop_time, next_turn, others_wait, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
@@ -110,6 +110,7 @@ class Dispatcher:
             call: the call.
             turn: what it has waited for already, if it has; see :meth:`turn`.
         """
+        call.time = asyncio.get_running_loop().time
         for lane in call.lanes:
             lane.governor = self.governor(lane.table, call.requests.direction)
         if turn is not None:
@@ -278,7 +279,7 @@ class Dispatcher:
             await self._slots.acquire()
         except asyncio.CancelledError:
             for share in admitted:
-                share.governor.amend(share.entries, 0, share.guess)
+                share.governor.amend(share.entries, 0, share.guess, loop_time())
             raise
 
     def forget_if_stale(self, table: str, error: ServiceError) -> None:
@@ -314,10 +315,9 @@ class Dispatcher:
             self._landed(call, entries)
 
     async def _pump(self, call: BatchCall, group: asyncio.TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while not call.is_over:
-                if call.gives_up(loop.time()):
+                if call.gives_up(call.time()):
                     continue
                 call.wake.clear()
                 if not (call.can_send and self._open_gates(call, group)):
@@ -370,7 +370,7 @@ class Dispatcher:
             # What was cut first leaves first.
             await next_turn()
         requests = call.requests
-        sent_at = asyncio.get_running_loop().time()
+        sent_at = call.time()
         call.ledger.depart(entries)
         # The wire is told one of the tables: all are of one endpoint.
         request = Request(requests.operation, portions[0].lane.table, requests.body(entries))
@@ -427,7 +427,7 @@ class Dispatcher:
         sent_at: float,
     ) -> None:
         requests = call.requests
-        now = asyncio.get_running_loop().time()
+        now = call.time()
         units = self._units(call, settled.capacity)
         left = call.by_lane(settled.left)
         cut_by_size = bool(
@@ -488,7 +488,7 @@ class Dispatcher:
         _refund([(portion.lane.governor, portion.guess) for portion in portions], error)
         if len(left) < len(entries):
             # An answer that turned out to be malformed had some in it.
-            now = asyncio.get_running_loop().time()
+            now = call.time()
             pending = call.by_lane(left)
             for portion in portions:
                 if len(pending.get(portion.lane.number, ())) < len(portion.entries):
@@ -541,7 +541,7 @@ class Dispatcher:
     ) -> None:
         if call.fatal is not None:
             return
-        now = asyncio.get_running_loop().time()
+        now = call.time()
         again = call.leave(entries, now=now, draw=self._draw(), cause=cause, progress=progress)
         for delay, leftovers in again.items():
             call.waiting += len(leftovers)
@@ -558,7 +558,7 @@ class Dispatcher:
         # A hot key range slows its own entries, which wait, and not the whole table.
         if isinstance(error, Throttled) and not is_hot_key_range(error):
             for governor in governors:
-                governor.pace.throttled(asyncio.get_running_loop().time(), sent_at)
+                governor.pace.throttled(loop_time(), sent_at)
 
     async def _send(
         self,
@@ -603,7 +603,7 @@ class Dispatcher:
         number, began = 0, 0.0
         if observer is not None:
             number = observer.sent(tables, entries, len(request.body))
-            began = asyncio.get_running_loop().time()
+            began = loop_time()
         try:
             body = await self.wire.send(request)
         except BaseException as error:
@@ -611,13 +611,13 @@ class Dispatcher:
                 # Before anybody is told of it.
                 error.tables = tables
             if observer is not None:
-                seconds = asyncio.get_running_loop().time() - began
+                seconds = loop_time() - began
                 observer.failed(number, tables, entries=entries, error=error, seconds=seconds)
             raise
         meter.bytes += len(body)
         if observer is None:
             return _Answer(body)
-        return _Answer(body, number=number, seconds=asyncio.get_running_loop().time() - began)
+        return _Answer(body, number=number, seconds=loop_time() - began)
 
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""How long the library may hold a turn of the loop, over all calls and clients that run on it."""
+"""The loop's time, and how long the library may hold a turn of it, over all calls and clients."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import asyncio
 import threading
 from time import perf_counter
 
-__all__ = ["LOOP_SLICE", "next_turn", "others_wait", "turn_is_over"]
+__all__ = ["LOOP_SLICE", "loop_time", "next_turn", "others_wait", "turn_is_over"]
 
 LOOP_SLICE = 0.001
 """Seconds that the library may hold the loop before others get their turn."""
+
+
+def loop_time() -> float:
+    """The running loop's time, in seconds."""
+    return asyncio.get_running_loop().time()
 
 
 class _Turn(threading.local):
@@ -44,14 +49,18 @@ def turn_is_over(ahead: float = 0.0) -> bool:
         ahead: seconds that what comes next takes in one go. More than there are in a slice get a
             turn from its beginning.
     """
-    loop = asyncio.get_running_loop()
-    if _turn.loop is not loop:
-        _turn.loop = loop
-        _turn.began = perf_counter()
-        # It is reached in the next turn.
-        loop.call_soon(_turn.end)
+    # The loop is asked for as seldom as can be: on Python 3.11, that takes a system call.
+    if _turn.loop is not None and perf_counter() - _turn.began + ahead <= LOOP_SLICE:
         return False
-    return perf_counter() - _turn.began + ahead > LOOP_SLICE
+    loop = asyncio.get_running_loop()
+    if _turn.loop is loop:
+        return True
+    # The first work of this turn; of another loop's, whatever stands there has ended.
+    _turn.loop = loop
+    _turn.began = perf_counter()
+    # It is reached in the next turn.
+    loop.call_soon(_turn.end)
+    return False
 
 
 def others_wait() -> bool:

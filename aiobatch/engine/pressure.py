@@ -357,7 +357,7 @@ class Governor:
         self.pace.spend(entries, now)
         return self.budget.spend(entries, now) if self.budget else 0.0
 
-    def amend(self, admitted: int, leaving: int, guess: float) -> float:
+    def amend(self, admitted: int, leaving: int, guess: float, now: float) -> float:
         """A request of so many admitted entries leaves with others, perhaps with none.
 
         Returns:
@@ -365,7 +365,6 @@ class Governor:
         """
         if leaving == admitted:
             return guess
-        now = asyncio.get_running_loop().time()
         if leaving > admitted:
             self.pace.spend(leaving - admitted, now)
         else:

@@ -69,7 +69,8 @@ class AnswerReader:
         """A body and, if it was read in pieces, its checksum."""
         length = headers.get("Content-Length")
         if length is not None and int(length) <= _SMALL_ANSWER:
-            return await content.read(), None
+            # As nearly all are: there as a whole by the time that their head is looked at.
+            return content.read_nowait() if content.is_eof() else await content.read(), None
         pieces, crc32 = [], 0
         while not content.at_eof():
             # Before it is taken: then the socket goes on, and the next piece comes.

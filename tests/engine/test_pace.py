@@ -594,13 +594,13 @@ async def test_a_request_that_leaves_with_others_is_charged_anew() -> None:
     governor.pace.throttled(now, sent_at=now)
     assert governor.pace.rate == exactly(50.0)
     governor.spend(25, now)
-    assert governor.amend(25, 25, 7.0) == 7.0
+    assert governor.amend(25, 25, 7.0, now) == 7.0
     assert governor.pace.wait(now) == exactly(0.5)
-    assert governor.amend(25, 35, 7.0) == 7.0
+    assert governor.amend(25, 35, 7.0, now) == 7.0
     assert governor.pace.wait(now) == exactly(0.7)
-    assert governor.amend(35, 20, 7.0) == 7.0
+    assert governor.amend(35, 20, 7.0, now) == 7.0
     assert governor.pace.wait(now) == exactly(0.4)
-    assert governor.amend(20, 0, 7.0) == 7.0
+    assert governor.amend(20, 0, 7.0, now) == 7.0
     assert governor.pace.wait(now) == 0.0
 
 
@@ -614,11 +614,11 @@ async def test_so_is_it_in_units() -> None:
     assert governor.budget.wait(now) == exactly(1.0)
     # What an entry costs is known better by now.
     governor.budget.settle(0.0, 0.0, 10)
-    assert governor.amend(20, 20, guess) == 20.0
-    guess = governor.amend(20, 25, guess)
+    assert governor.amend(20, 20, guess, now) == 20.0
+    guess = governor.amend(20, 25, guess, now)
     assert guess == exactly(20.0)
     assert governor.budget.wait(now) == exactly(1.0)
-    assert governor.amend(25, 15, guess) == exactly(12.0)
+    assert governor.amend(25, 15, guess, now) == exactly(12.0)
     assert governor.budget.wait(now) == exactly(0.2)
 
 

@@ -390,9 +390,9 @@ async def test_a_ceiling_is_not_charged_for_what_never_left() -> None:
 async def test_leftovers_that_join_a_request_late_are_charged_too() -> None:
     governor = Governor(100.0)
     guess = await governor.admit(1)
-    assert governor.amend(1, 300, guess) == 300.0
     loop = asyncio.get_running_loop()
     began = loop.time()
+    assert governor.amend(1, 300, guess, began) == 300.0
     await governor.admit(1)
     assert loop.time() - began == pytest.approx(2.0, abs=0.01)
 
