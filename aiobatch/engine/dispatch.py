@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
-from aiobatch.engine.loop_time import loop_time, next_turn, others_wait, turn_is_over
+from aiobatch.engine.loop_time import loop_time, next_turn, others_go_on, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
@@ -36,6 +36,11 @@ __all__ = ["Dispatcher", "Turn"]
 AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("aiobatch.engine")
+
+# Bytes of an answer that takes less time than to wait for some.
+_DECODED_AT_ONCE = 1024
+# Of one that takes a turn or two.
+_DECODED_SOON = 128 * 1024
 
 # Seconds. Of an answer of many short values; others take a tenth of it.
 _PARSED_A_BYTE = 2e-9
@@ -366,9 +371,9 @@ class Dispatcher:
         self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
     ) -> None:
         """Send one request of a call and enter what became of it."""
-        if others_wait() or turn_is_over():
+        if others_go_on() or turn_is_over():
             # What was cut first leaves first.
-            await next_turn()
+            await next_turn(going_on=True)
         requests = call.requests
         sent_at = call.time()
         call.ledger.depart(entries)
@@ -397,23 +402,15 @@ class Dispatcher:
             self._settled(call, portions, settled, len(answer.body), sent_at)
 
     async def _settle(self, call: BatchCall, entries: Sequence[int], body: bytes) -> Settled:
-        """Decode an answer, a long one in slices, one answer after the other."""
+        """Decode an answer, a long one in slices."""
         steps = call.requests.settle(body, entries, call.ledger)
-        parsing = len(body) * _PARSED_A_BYTE
+        parsing = len(body) * _PARSED_A_BYTE if len(body) > _DECODED_AT_ONCE else None
         try:
-            settled: Settled | None = None
-            if not (self._decoding.locked() or turn_is_over(parsing)):
-                # As nearly all answers are that come one by one: it waits for nobody.
-                settled = _in_this_turn(steps)
-                parsing = 0.0
-            if settled is None:
-                async with self._decoding:
-                    while settled is None:
-                        if turn_is_over(parsing):
-                            await next_turn(parsing)
-                        settled = _in_this_turn(steps)
-                        parsing = 0.0
-            return settled
+            if len(body) <= _DECODED_SOON:
+                return await _settled_by_turns(steps, parsing, going_on=True)
+            # One after the other: what was parsed and not yet decoded takes many times the memory.
+            async with self._decoding:
+                return await _settled_by_turns(steps, parsing, going_on=False)
         finally:
             # Cancelled in between, it enters what it has found so far.
             steps.close()
@@ -622,6 +619,23 @@ class Dispatcher:
     @staticmethod
     def _pending(call: BatchCall, entries: Sequence[int]) -> list[int]:
         return [entry for entry in entries if call.ledger.is_pending(entry)]
+
+
+async def _settled_by_turns(
+    steps: Generator[None, None, Settled], parsing: float | None, *, going_on: bool
+) -> Settled:
+    """Take these steps, in as many turns of the loop as it needs.
+
+    Args:
+        steps: the first one parses the answer.
+        parsing: seconds that it takes; None if they are too few to wait for.
+        going_on: whether it goes before what others have not begun.
+    """
+    if parsing is not None and turn_is_over(parsing):
+        await next_turn(parsing, going_on=going_on)
+    while (settled := _in_this_turn(steps)) is None:
+        await next_turn(going_on=going_on)
+    return settled
 
 
 def _in_this_turn(steps: Generator[None, None, Settled]) -> Settled | None:

@@ -522,6 +522,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, over: Literal["never", "later", "always"]):
         self.over = over
         self.waited: list[float] = []
+        self.went_on: list[bool] = []
         monkeypatch.setattr(dispatch, "turn_is_over", self.turn_is_over)
         monkeypatch.setattr(dispatch, "next_turn", self.next_turn)
 
@@ -530,8 +531,9 @@ class Clock:
             return ahead > 0.001
         return self.over != "never" or ahead > 0.001
 
-    async def next_turn(self, ahead: float = 0.0) -> None:
+    async def next_turn(self, ahead: float = 0.0, *, going_on: bool = False) -> None:
         self.waited.append(ahead)
+        self.went_on.append(going_on)
 
 
 class Untouched(asyncio.Lock):
@@ -539,20 +541,22 @@ class Untouched(asyncio.Lock):
         raise AssertionError("it waited")
 
 
-# Long enough for several slices.
-FOUND = orjson.dumps(
-    {
-        "Responses": {"users": [key | {"v": {"S": "x" * 3_000}} for key in keys(range(100))]},
-        "UnprocessedKeys": {},
-    }
-)
+def found(length: int) -> bytes:
+    """An answer with a hundred items that have so long a value."""
+    items = [key | {"v": {"S": "x" * length}} for key in keys(range(100))]
+    return orjson.dumps({"Responses": {"users": items}, "UnprocessedKeys": {}})
+
+
+# Both are long enough for several slices.
+FOUND = found(3_000)
+FOUND_SOON = found(1_000)
 
 
 async def test_an_answer_that_is_read_in_one_turn_waits_for_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock(monkeypatch, "never")
-    dispatcher = Dispatcher(Answers(FOUND), max_concurrency=1)
+    dispatcher = Dispatcher(Answers(FOUND_SOON), max_concurrency=1)
     dispatcher._decoding = Untouched()
     call = get_call("users", 100)
     await dispatcher.run(call)
@@ -562,7 +566,7 @@ async def test_an_answer_that_is_read_in_one_turn_waits_for_nobody(
     await dispatcher.aclose()
 
 
-async def test_answers_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_answers_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch, "never")
     dispatcher = Dispatcher(Answers(FOUND), max_concurrency=1)
     call = get_call("users", 100)
@@ -572,6 +576,34 @@ async def test_answers_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPa
         assert not running.done()
     await running
     assert counts(call) == {State.PROCESSED: 100}
+    await dispatcher.aclose()
+
+
+async def test_a_long_answer_does_not_keep_others_waiting_that_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch, "always")
+    dispatcher = Dispatcher(Answers(FOUND_SOON), max_concurrency=1)
+    call = get_call("users", 100)
+    async with dispatcher._decoding:
+        await dispatcher.run(call)
+    assert counts(call) == {State.PROCESSED: 100}
+    # It is soon over, so it is gone on with before anything is begun.
+    assert set(clock.went_on) == {True}
+    await dispatcher.aclose()
+
+
+async def test_an_answer_with_nothing_in_it_waits_for_no_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch, "always")
+    empty = b'{"Responses":{"users":[]},"UnprocessedKeys":{}}'
+    dispatcher = Dispatcher(Answers(empty), max_concurrency=1)
+    call = get_call("users", 25)
+    await dispatcher.run(call)
+    assert counts(call) == {State.MISSING: 25}
+    # To be sent, and to go on after the first step: not for the first one.
+    assert clock.waited == [0.0, 0.0]
     await dispatcher.aclose()
 
 
@@ -588,6 +620,8 @@ async def test_parsing_needs_time_but_once(monkeypatch: pytest.MonkeyPatch, begu
     assert first == (0.0 if begun else pytest.approx(len(FOUND) * 2e-9))
     assert len(others) > 0
     assert set(others) == {0.0}
+    # Its sending was begun when it was cut. But others may begin while a long answer is decoded.
+    assert clock.went_on == [True] + [False] * (len(clock.waited) - 1)
     await dispatcher.aclose()
 
 
