@@ -29,6 +29,9 @@ EncodedT = TypeVar("EncodedT")
 # Bytes that are written before the clock is looked at: a fraction of a millisecond.
 _STEP = 32 * 1024
 
+# So many that to compare them takes some microseconds.
+_FEW = 256
+
 
 def check_table_name(table_name: str) -> None:
     """Raise unless this can be a table's name or ARN."""
@@ -167,6 +170,9 @@ async def distinct(
 
     As ``engine.plan.distinct``, which holds the loop 45 ms for 300,000 keys.
     """
+    if len(identities) <= _FEW and len(set(identities)) == len(identities):
+        # As of nearly all calls.
+        return range(len(identities)), range(len(identities))
     steps = folding(identities, keep=keep)
     while True:
         if turn_is_over():
