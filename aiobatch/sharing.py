@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from aiobatch import codec
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.wire.opening import open_wire
 from aiobatch.wire.protocol import Wire
@@ -60,7 +61,9 @@ class _Shared:
                     settings = self.settings
                     wire = settings.connection.wire
                     if wire is None:
-                        wire = self._opened = await open_wire(settings.connection)
+                        wire = self._opened = await open_wire(
+                            settings.connection, crc32=codec.CODEC.crc32
+                        )
                     self._dispatcher = Dispatcher(
                         wire,
                         max_concurrency=settings.max_concurrency,

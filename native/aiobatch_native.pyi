@@ -7,6 +7,8 @@ from aiobatch.codec import AnswerKeys, KeySchema, Numbers, Serialize
 
 INTERFACE: Final[int]
 
+def crc32(data: bytes, value: int, /) -> int: ...
+
 @final
 class Codec:
     def __init__(self, python: dict[str, Callable[..., Any]], limits: dict[str, int]) -> None: ...

@@ -8,6 +8,7 @@ this version.
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,6 +53,7 @@ class Codec:
     encode_values: Callable[[Mapping[str, object], Serialize | None], bytes]
     decode_item: Callable[[Any, Numbers], dict[str, Any]]
     read_answer: Callable[[bytes, AnswerKeys, Numbers], ReadAnswer]
+    crc32: Callable[[bytes, int], int]
 
 
 _PYTHON: Final = Codec(
@@ -63,6 +65,7 @@ _PYTHON: Final = Codec(
     python.encode_values,
     python.decode_item,
     read_answer,
+    zlib.crc32,
 )
 
 
@@ -116,4 +119,5 @@ def _native() -> Codec:
         native.encode_values,
         native.decode_item,
         native.read_answer,
+        native.crc32,
     )

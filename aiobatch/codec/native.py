@@ -30,6 +30,7 @@ from aiobatch.limits import (
 )
 
 __all__ = [
+    "crc32",
     "decode_item",
     "encode_item",
     "encode_items",
@@ -39,7 +40,7 @@ __all__ = [
     "read_answer",
 ]
 
-_INTERFACE: Final = 3
+_INTERFACE: Final = 4
 
 if getattr(aiobatch_native, "INTERFACE", None) != _INTERFACE:
     raise ImportError(
@@ -83,6 +84,7 @@ encode_key: Final = _codec.encode_key
 encode_keys: Final = _codec.encode_keys
 encode_values: Final = _codec.encode_values
 decode_item: Final = _codec.decode_item
+crc32: Final = aiobatch_native.crc32
 
 
 def read_answer(body: bytes, names: answers.AnswerKeys, numbers: Numbers) -> answers.ReadAnswer:

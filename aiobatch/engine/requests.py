@@ -116,7 +116,7 @@ class BatchRequests(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for every call
 class GetPart:
     """The keys that are read from one table.
 
@@ -290,7 +290,7 @@ class BatchGet:
         return units * a_unit - entries * limits.READ_UNIT_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for every call
 class WritePart:
     """The puts and deletes on one table.
 

@@ -17,7 +17,10 @@ from aiobatch.errors import (
     WireError,
 )
 
-__all__ = ["body_of", "error_from"]
+__all__ = ["CRC32_HEADER", "body_of", "error_from"]
+
+CRC32_HEADER = "x-amz-crc32"
+"""The checksum of the body, in decimal digits."""
 
 # Refused whole, with nothing processed: the API reference of BatchGetItem and BatchWriteItem, and
 # "Error handling with DynamoDB". A replicated write conflict is refused in the same way.
@@ -70,7 +73,7 @@ def body_of(
     Raises:
         WireError: the body is not the one that the checksum was made of.
     """
-    told = headers.get("x-amz-crc32")
+    told = headers.get(CRC32_HEADER)
     if told is not None and told != str(zlib.crc32(body) if crc32 is None else crc32):
         raise WireError(
             f"the answer of {len(body)} bytes does not match its x-amz-crc32",

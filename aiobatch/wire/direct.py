@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import zlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,7 @@ from aiobatch.wire.clock import ServiceClock
 from aiobatch.wire.exchange import (
     READ_BUFFER,
     AnswerReader,
+    Crc32,
     Exchange,
     PooledExchange,
     SessionExchange,
@@ -77,9 +79,10 @@ class DirectWire:
         client: the client to take endpoints, credentials and the pool from. It must be one that
             :func:`aiobatch.wire.choice.reason_in_client` has nothing against.
         stack: what to close with the wire; the client is in it.
+        crc32: see :class:`aiobatch.wire.exchange.AnswerReader`.
     """
 
-    def __init__(self, client: Any, stack: AsyncExitStack) -> None:
+    def __init__(self, client: Any, stack: AsyncExitStack, *, crc32: Crc32 = zlib.crc32) -> None:
         self._client = client
         self._stack = stack
         self._http = client._endpoint.http_session
@@ -88,7 +91,7 @@ class DirectWire:
         self._clock = ServiceClock()
         self._destinations: dict[object, _Destination] = {}
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
-        self._reader = AnswerReader()
+        self._reader = AnswerReader(crc32)
         self._is_in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
     @property

@@ -23,10 +23,13 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
+from aiobatch.wire.answers import CRC32_HEADER
+
 __all__ = [
     "READ_BUFFER",
     "Answer",
     "AnswerReader",
+    "Crc32",
     "Exchange",
     "PooledExchange",
     "SessionExchange",
@@ -34,6 +37,8 @@ __all__ = [
 
 READ_BUFFER: Final = 64 * 1024
 """A socket that has more than twice so many bytes waiting is paused."""
+
+Crc32 = Callable[[bytes, int], int]
 
 # Larger ones are read in pieces of about the buffer, one a turn of the loop over all connections:
 # sixteen that arrive together would otherwise all be copied, several times, within one turn.
@@ -48,7 +53,7 @@ class Answer:
         status: the HTTP status.
         headers: by name, whatever its case.
         body: the bytes.
-        crc32: the body's, if it was made while the body was read.
+        crc32: the body's; None if the answer tells none to compare it with.
     """
 
     status: int
@@ -58,26 +63,32 @@ class Answer:
 
 
 class AnswerReader:
-    """Reads the bodies of a wire's answers, large ones by turns."""
+    """Reads the bodies of a wire's answers, large ones by turns.
 
-    def __init__(self) -> None:
+    Args:
+        crc32: makes the checksum of bytes that follow others, whose checksum it is given.
+    """
+
+    def __init__(self, crc32: Crc32 = zlib.crc32) -> None:
+        self._crc32 = crc32
         self._turn = asyncio.Lock()
 
     async def read(
         self, headers: Mapping[str, str], content: aiohttp.StreamReader
     ) -> tuple[bytes, int | None]:
-        """A body and, if it was read in pieces, its checksum."""
+        """A body and, if the answer tells one to compare it with, its checksum."""
         length = headers.get("Content-Length")
         if length is not None and int(length) <= _SMALL_ANSWER:
             # As nearly all are: there as a whole by the time that their head is looked at.
-            return content.read_nowait() if content.is_eof() else await content.read(), None
+            body = content.read_nowait() if content.is_eof() else await content.read()
+            return body, self._crc32(body, 0) if CRC32_HEADER in headers else None
         pieces, crc32 = [], 0
         while not content.at_eof():
             # Before it is taken: then the socket goes on, and the next piece comes.
             async with self._turn:
                 await asyncio.sleep(0)
             piece = await content.readany()
-            crc32 = zlib.crc32(piece, crc32)
+            crc32 = self._crc32(piece, crc32)
             pieces.append(piece)
         return b"".join(pieces), crc32
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from aiobatch.wire.choice import reason_in_client, reason_in_settings
 from aiobatch.wire.direct import DirectWire
 
 if TYPE_CHECKING:
+    from aiobatch.wire.exchange import Crc32
     from aiobatch.wire.protocol import Wire
     from aiobatch.wire.settings import ConnectionSettings
 
@@ -22,8 +24,10 @@ __all__ = ["open_wire"]
 _log = logging.getLogger("aiobatch.wire")
 
 
-async def open_wire(settings: ConnectionSettings) -> Wire:
+async def open_wire(settings: ConnectionSettings, *, crc32: Crc32 = zlib.crc32) -> Wire:
     """Open the wire that the settings ask for; with ``"auto"``, the fastest that honours them.
+
+    ``crc32`` makes the direct wire's checksums.
 
     Raises:
         ValueError: the direct wire is insisted on and does not honour a setting.
@@ -37,7 +41,7 @@ async def open_wire(settings: ConnectionSettings) -> Wire:
         if settings.kind != "aiobotocore":
             reason = reason_in_settings(settings) or reason_in_client(client)
             if reason is None:
-                return DirectWire(client, stack.pop_all())
+                return DirectWire(client, stack.pop_all(), crc32=crc32)
             if settings.kind == "direct":
                 raise ValueError(f'wire="direct" cannot be taken: {reason}. Use wire="auto"')
             _log.debug("requests go through an aiobotocore client: %s", reason)

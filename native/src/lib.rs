@@ -19,7 +19,7 @@ use crate::host::{Host, Limits, Numbers, or_none};
 use crate::tape::Parser;
 
 /// Changes whenever a Python side written for the old one would not work with the new one.
-const INTERFACE: u32 = 3;
+const INTERFACE: u32 = 4;
 
 #[pyclass(frozen, module = "aiobatch_native")]
 pub struct Codec {
@@ -157,12 +157,23 @@ impl Codec {
     }
 }
 
+/// The CRC-32 of these bytes, after others that had this one: several times as fast as zlib's.
+#[pyfunction]
+#[pyo3(signature = (data, value, /))]
+fn crc32(data: &[u8], value: u32) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(value);
+    hasher.update(data);
+    hasher.finalize()
+}
+
 #[pymodule(gil_used = true)]
 mod aiobatch_native {
     #[pymodule_export]
     use super::Codec;
     #[pymodule_export]
     use super::answer::Items;
+    #[pymodule_export]
+    use super::crc32;
 
     #[pymodule_export]
     const INTERFACE: u32 = super::INTERFACE;

@@ -106,6 +106,14 @@ async def test_both_send_the_same_request() -> None:
 
 
 @WAYS
+async def test_a_checksum_is_made_where_the_answer_tells_one(way: str) -> None:
+    server = RawServer(answered(b"abc"), answered(b"abc", "200 OK", "X-Amz-Crc32: 1"))
+    async with listening(server) as url, exchanges(way, url) as one:
+        assert (await one.post(OWN, b"{}")).crc32 is None
+        assert (await one.post(OWN, b"{}")).crc32 == zlib.crc32(b"abc")
+
+
+@WAYS
 @pytest.mark.parametrize(
     ("raw", "status", "body"),
     {

@@ -10,6 +10,7 @@ from aiobotocore.session import AioSession
 
 from aiobatch import WireError
 from aiobatch.wire.direct import DirectWire
+from aiobatch.wire.exchange import Crc32
 from aiobatch.wire.protocol import Request
 from tests.client.server import Asked, Reply, Server
 from tests.conftest import REGION
@@ -19,7 +20,7 @@ REQUEST = Request("BatchGetItem", "users", b"{}")
 
 
 @contextlib.asynccontextmanager
-async def direct(url: str) -> AsyncIterator[DirectWire]:
+async def direct(url: str, crc32: Crc32 = zlib.crc32) -> AsyncIterator[DirectWire]:
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             AioSession().create_client(
@@ -30,7 +31,7 @@ async def direct(url: str) -> AsyncIterator[DirectWire]:
                 aws_secret_access_key="local",
             )
         )
-        wire = DirectWire(client, stack.pop_all())
+        wire = DirectWire(client, stack.pop_all(), crc32=crc32)
         try:
             yield wire
         finally:
@@ -61,6 +62,20 @@ async def test_a_wrong_checksum_is_noticed() -> None:
     async with Server(lambda asked: reply) as server, direct(server.url) as wire:
         with pytest.raises(WireError, match="does not match its x-amz-crc32"):
             await wire.send(REQUEST)
+
+
+@pytest.mark.parametrize("body", [b"{}", LARGE])
+async def test_checksums_are_made_as_the_wire_is_told(body: bytes) -> None:
+    made: list[bytes] = []
+
+    def crc32(data: bytes, value: int) -> int:
+        made.append(data)
+        return value + len(data)
+
+    reply = Reply(200, body, {"x-amz-crc32": str(len(body))})
+    async with Server(lambda asked: reply) as server, direct(server.url, crc32) as wire:
+        assert await wire.send(REQUEST) == body
+    assert b"".join(made) == body
 
 
 async def test_an_answer_that_breaks_off_holds_nobody_up() -> None:
