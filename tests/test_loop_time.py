@@ -198,6 +198,23 @@ async def test_what_goes_on_is_served_before_what_has_not_begun(pieces: Pieces) 
     assert pieces.order == [0, 1, 2, 10, 11, 3, 4, 5]
 
 
+async def test_what_goes_on_and_on_keeps_nobody_out(pieces: Pieces) -> None:
+    async def load(number: int) -> None:
+        for _ in range(100):
+            await pieces.do(number, 0.9, going_on=True)
+
+    assert not loop_time.turn_is_over()
+    pieces.now += 1.0
+    loads = [asyncio.create_task(load(number)) for number in range(16)]
+    while len(pieces.done) < 100:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    begun = len(pieces.done)
+    await pieces.do(99, 0.9)
+    # The sixteen that stood in line, and those that came soon afterwards.
+    assert pieces.order.index(99) - begun <= 16 + 33
+    await asyncio.gather(*loads)
+
+
 async def test_a_turn_serves_as_many_as_it_has_time_for(pieces: Pieces) -> None:
     assert not loop_time.turn_is_over()
     pieces.now += 1.0

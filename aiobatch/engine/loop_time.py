@@ -13,8 +13,9 @@ __all__ = ["LOOP_SLICE", "loop_time", "next_turn", "others_go_on", "turn_is_over
 LOOP_SLICE = 0.001
 """Seconds that the library may hold the loop before others get their turn."""
 
-# More than ever stood in a line.
-_FAR = 1 << 62
+# So many places further to the front begins what goes on, and half a place, so that no two are one.
+# Were it the very front, a long load that never lets go of the processor would keep all others out.
+_HEAD_START = 32.5
 
 
 def loop_time() -> float:
@@ -39,7 +40,7 @@ class _Line:
         self.length = 0
         self.going_on = 0
         self._places = count()
-        self._standing: list[tuple[int, asyncio.Future[int]]] = []
+        self._standing: list[tuple[float, asyncio.Future[int]]] = []
         # Of those called up to a turn: how many there may be, how many have not come yet, and how
         # many there was time for; and whether there was for all who came.
         self._most = 1
@@ -49,7 +50,7 @@ class _Line:
 
     async def wait(self, ahead: float, *, going_on: bool) -> None:
         """Wait until there is time. See :func:`next_turn`."""
-        place = next(self._places) - (_FAR if going_on else 0)
+        place = next(self._places) - (_HEAD_START if going_on else 0.0)
         self.length += 1
         self.going_on += going_on
         call = self._stand(place)
@@ -79,7 +80,7 @@ class _Line:
                 self._called -= 1
                 self._call_up()
 
-    def _stand(self, place: int) -> asyncio.Future[int]:
+    def _stand(self, place: float) -> asyncio.Future[int]:
         call: asyncio.Future[int] = self.loop.create_future()
         heappush(self._standing, (place, call))
         return call
@@ -159,7 +160,7 @@ async def next_turn(ahead: float = 0.0, *, going_on: bool = False) -> None:
 
     Args:
         ahead: see :func:`turn_is_over`.
-        going_on: what was begun in an earlier turn goes before all that was not.
+        going_on: what was begun in an earlier turn goes before what was not, within reason.
     """
     loop = asyncio.get_running_loop()
     line = _turn.line
