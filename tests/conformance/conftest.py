@@ -13,6 +13,7 @@ import aiobatch.sharing
 from aiobatch import DynamoDB, Retry
 from aiobatch.testing import Fault, FaultProxy
 from aiobatch.wire.direct import DirectWire
+from aiobatch.wire.exchange import Crc32
 from aiobatch.wire.opening import open_wire
 from aiobatch.wire.protocol import Request, Wire
 from aiobatch.wire.settings import ConnectionSettings
@@ -71,8 +72,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> SentLog:
     """Every request that `db` and what `connect()` makes have sent, over the wire of users."""
     log = SentLog()
 
-    async def open_watched(settings: ConnectionSettings) -> Wire:
-        wire = await open_wire(settings)
+    async def open_watched(settings: ConnectionSettings, *, crc32: Crc32) -> Wire:
+        wire = await open_wire(settings, crc32=crc32)
         assert isinstance(wire, DirectWire)
         return Watched(wire, log)
 
