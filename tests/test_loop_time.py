@@ -187,6 +187,20 @@ async def test_whoever_waits_for_a_turn_is_served_first(pieces: Pieces, going_on
     assert not loop_time.others_go_on()
 
 
+async def test_it_is_known_whether_anybody_goes_on(pieces: Pieces) -> None:
+    tasks = [asyncio.create_task(pieces.do(0, 2.0)), asyncio.create_task(loop_time.next_turn())]
+    await asyncio.sleep(0)
+    assert pieces.order == [0]
+    assert not loop_time.others_go_on()
+    tasks += [asyncio.create_task(pieces.do(number, 2.0, going_on=True)) for number in (1, 2, 3)]
+    for done in ([0, 1], [0, 1, 2]):
+        await asyncio.sleep(0)
+        assert pieces.order == done
+        assert loop_time.others_go_on()
+    await asyncio.gather(*tasks)
+    assert not loop_time.others_go_on()
+
+
 async def test_what_goes_on_is_served_before_what_has_not_begun(pieces: Pieces) -> None:
     assert not loop_time.turn_is_over()
     pieces.now += 1.0

@@ -40,7 +40,7 @@ class _Line:
         self.length = 0
         self.going_on = 0
         self._places = count()
-        self._standing: list[tuple[float, asyncio.Future[int]]] = []
+        self._standing: list[tuple[float, asyncio.Future[None]]] = []
         # Of those called up to a turn: how many there may be, how many have not come yet, and how
         # many there was time for; and whether there was for all who came.
         self._most = 1
@@ -62,7 +62,6 @@ class _Line:
                     await asyncio.sleep(0)
                 else:
                     await call
-                _turn.end(call.result())
                 # Nobody overtakes one who found no time.
                 self._has_time = self._has_time and not turn_is_over(ahead)
                 if self._has_time:
@@ -80,8 +79,8 @@ class _Line:
                 self._called -= 1
                 self._call_up()
 
-    def _stand(self, place: float) -> asyncio.Future[int]:
-        call: asyncio.Future[int] = self.loop.create_future()
+    def _stand(self, place: float) -> asyncio.Future[None]:
+        call: asyncio.Future[None] = self.loop.create_future()
         heappush(self._standing, (place, call))
         return call
 
@@ -98,7 +97,7 @@ class _Line:
             _, call = heappop(self._standing)
             # Those who were cancelled have left.
             if not call.done():
-                call.set_result(_turn.number)
+                call.set_result(None)
                 self._called += 1
 
 
@@ -108,18 +107,15 @@ class _Turn(threading.local):
     Attributes:
         loop: the loop, while the turn lasts in which the library has been at work last.
         began: when it began to be.
-        number: tells it from the turns before.
         line: those who wait for a turn with time left.
     """
 
     loop: asyncio.AbstractEventLoop | None = None
     began = 0.0
-    number = 0
     line: _Line | None = None
 
-    def end(self, number: int) -> None:
-        if self.number == number:
-            self.loop = None
+    def end(self) -> None:
+        self.loop = None
 
 
 _turn = _Turn()
@@ -144,9 +140,8 @@ def turn_is_over(ahead: float = 0.0) -> bool:
     # The first work of this turn; of another loop's, whatever stands there has ended.
     _turn.loop = loop
     _turn.began = perf_counter()
-    _turn.number += 1
     # It is reached in the next turn.
-    loop.call_soon(_turn.end, _turn.number)
+    loop.call_soon(_turn.end)
     return False
 
 
