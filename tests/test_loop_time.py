@@ -179,26 +179,10 @@ async def test_whoever_waits_for_a_turn_is_served_first(pieces: Pieces, going_on
     pieces.now += 1.0
     waiting = [asyncio.create_task(pieces.do(n, 2.0, going_on=going_on)) for n in range(5)]
     await asyncio.sleep(0)
-    assert loop_time.others_go_on() is going_on
     waiting[2].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert pieces.order == [0, 1, 3, 4]
     assert pieces.sizes == [1] * 4
-    assert not loop_time.others_go_on()
-
-
-async def test_it_is_known_whether_anybody_goes_on(pieces: Pieces) -> None:
-    tasks = [asyncio.create_task(pieces.do(0, 2.0)), asyncio.create_task(loop_time.next_turn())]
-    await asyncio.sleep(0)
-    assert pieces.order == [0]
-    assert not loop_time.others_go_on()
-    tasks += [asyncio.create_task(pieces.do(number, 2.0, going_on=True)) for number in (1, 2, 3)]
-    for done in ([0, 1], [0, 1, 2]):
-        await asyncio.sleep(0)
-        assert pieces.order == done
-        assert loop_time.others_go_on()
-    await asyncio.gather(*tasks)
-    assert not loop_time.others_go_on()
 
 
 async def test_what_goes_on_is_served_before_what_has_not_begun(pieces: Pieces) -> None:

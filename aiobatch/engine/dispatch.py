@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiobatch import codec
 from aiobatch.engine.backoff import Backoff
 from aiobatch.engine.call import BatchCall, Lane, Portion
-from aiobatch.engine.loop_time import loop_time, next_turn, others_go_on, turn_is_over
+from aiobatch.engine.loop_time import loop_time, next_turn, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.observer import Observer, counts_of, observing
 from aiobatch.engine.outcome import (
@@ -79,6 +79,8 @@ class Dispatcher:
         self._governors: dict[tuple[str, Direction], Governor] = {}
         self._draw = draw
         self._decoding = asyncio.Lock()
+        # Requests that are cut and wait for a turn of the loop to be made up and sent.
+        self._leaving = 0
 
     def wants_capacity(self, direction: Direction) -> bool:
         """Whether requests must ask for the capacity that they consume, for a ceiling's sake."""
@@ -371,9 +373,13 @@ class Dispatcher:
         self, call: BatchCall, portions: list[Portion], entries: Sequence[int]
     ) -> None:
         """Send one request of a call and enter what became of it."""
-        if others_go_on() or turn_is_over():
+        if self._leaving or turn_is_over():
             # What was cut first leaves first.
-            await next_turn(going_on=True)
+            self._leaving += 1
+            try:
+                await next_turn(going_on=True)
+            finally:
+                self._leaving -= 1
         requests = call.requests
         sent_at = call.time()
         call.ledger.depart(entries)

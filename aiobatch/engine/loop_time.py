@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 from time import perf_counter
 
-__all__ = ["LOOP_SLICE", "loop_time", "next_turn", "others_go_on", "turn_is_over"]
+__all__ = ["LOOP_SLICE", "loop_time", "next_turn", "turn_is_over"]
 
 LOOP_SLICE = 0.001
 """Seconds that the library may hold the loop before others get their turn."""
@@ -32,13 +32,11 @@ class _Line:
     Attributes:
         loop: the loop.
         length: how many there are.
-        going_on: how many of them go on with what was begun in an earlier turn.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.length = 0
-        self.going_on = 0
         self._places = count()
         self._standing: list[tuple[float, asyncio.Future[None]]] = []
         # Of those called up to a turn: how many there may be, how many have not come yet, and how
@@ -52,7 +50,6 @@ class _Line:
         """Wait until there is time. See :func:`next_turn`."""
         place = next(self._places) - (_HEAD_START if going_on else 0.0)
         self.length += 1
-        self.going_on += going_on
         call = self._stand(place)
         try:
             self._call_up()
@@ -74,7 +71,6 @@ class _Line:
                     self.loop.call_soon(self._call_up)
         finally:
             self.length -= 1
-            self.going_on -= going_on
             if call.done() and not call.cancelled():
                 self._called -= 1
                 self._call_up()
@@ -143,11 +139,6 @@ def turn_is_over(ahead: float = 0.0) -> bool:
     # It is reached in the next turn.
     loop.call_soon(_turn.end)
     return False
-
-
-def others_go_on() -> bool:
-    """Whether somebody is in :func:`next_turn` who goes on with what was begun earlier."""
-    return _turn.line is not None and _turn.line.going_on > 0
 
 
 async def next_turn(ahead: float = 0.0, *, going_on: bool = False) -> None:

@@ -541,6 +541,41 @@ class Untouched(asyncio.Lock):
         raise AssertionError("it waited")
 
 
+@pytest.mark.parametrize("first_is_cancelled", [False, True])
+async def test_what_was_cut_first_leaves_first(
+    monkeypatch: pytest.MonkeyPatch, wire: FakeWire, first_is_cancelled: bool
+) -> None:
+    """Though there is time left when the second comes: it may have come in a later turn."""
+    turns = iter([True])
+    waiting: list[asyncio.Future[None]] = []
+
+    async def next_turn(ahead: float = 0.0, *, going_on: bool = False) -> None:
+        assert going_on
+        waiting.append(asyncio.get_running_loop().create_future())
+        await waiting[-1]
+
+    monkeypatch.setattr(dispatch, "turn_is_over", lambda ahead=0.0: next(turns, False))
+    monkeypatch.setattr(dispatch, "next_turn", next_turn)
+    dispatcher = Dispatcher(wire, max_concurrency=10)
+    calls = [put_call("users", size) for size in (1, 2)]
+    running = [asyncio.create_task(dispatcher.run(call)) for call in calls]
+    await asyncio.sleep(0.1)
+    assert len(waiting) == 2
+    assert not wire.requests
+    if first_is_cancelled:
+        running[0].cancel()
+    for turn in waiting:
+        if not turn.done():
+            turn.set_result(None)
+    await asyncio.gather(*running, return_exceptions=True)
+    sizes = [len(orjson.loads(request.body)["RequestItems"]["users"]) for request in wire.requests]
+    assert sizes == ([2] if first_is_cancelled else [1, 2])
+    # Nobody is leaving any more, and there is time: it is sent at once.
+    await dispatcher.run(put_call("users", 3))
+    assert len(waiting) == 2
+    await dispatcher.aclose()
+
+
 def found(length: int) -> bytes:
     """An answer with a hundred items that have so long a value."""
     items = [key | {"v": {"S": "x" * length}} for key in keys(range(100))]
