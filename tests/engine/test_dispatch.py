@@ -568,7 +568,7 @@ async def test_what_was_cut_first_leaves_first(
         if not turn.done():
             turn.set_result(None)
     await asyncio.gather(*running, return_exceptions=True)
-    sizes = [len(orjson.loads(request.body)["RequestItems"]["users"]) for request in wire.requests]
+    sizes = [request.entries for request in wire.requests]
     assert sizes == ([2] if first_is_cancelled else [1, 2])
     # Nobody is leaving any more, and there is time: it is sent at once.
     await dispatcher.run(put_call("users", 3))
