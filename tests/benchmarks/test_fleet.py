@@ -1,5 +1,6 @@
 """The simulated fleet: small ones, and the arithmetic around them."""
 
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -23,12 +24,16 @@ def test_a_fleet_with_a_ceiling_is_not_refused() -> None:
 
 
 def test_a_fleet_without_one_is_refused_and_writes_all_the_same() -> None:
-    outcome = on_virtual_time(simulate(Fleet(10, 500, 6.0)))
-    assert outcome.entries == 3_000
-    assert outcome.refused > 0
-    assert outcome.requests_by_least > 1.0
-    # The same on every machine; what engines make of it changes with them.
-    assert 0.5 < outcome.of_the_rate < 1.2
+    rates = []
+    for seed in range(1, 10):
+        outcome = on_virtual_time(simulate(Fleet(10, 500, 6.0, seed=seed)))
+        assert outcome.entries == 3_000
+        assert outcome.refused > 0
+        assert outcome.requests_by_least > 1.0
+        rates.append(outcome.of_the_rate)
+    # The same on every machine, and from 0.3 to 0.9: who is refused when is up to chance, and any
+    # change of the engine's order draws others.
+    assert 0.4 < statistics.median(rates) < 1.0
 
 
 def test_a_busy_machine_has_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
