@@ -25,6 +25,7 @@ from aiobatch.account import GetAccount, WriteAccount
 from aiobatch.codec import KeySchema, Numbers, Serialize
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
+from aiobatch.engine.loop_time import loop_time
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.plan import at
 from aiobatch.engine.pressure import Direction
@@ -413,7 +414,7 @@ class DynamoDB:
         meter = self._meter()
 
         def view() -> dict[str, Any]:
-            answer = account.view(ordered=ordered, metrics=meter.as_answer(_now()))
+            answer = account.view(ordered=ordered, metrics=meter.as_answer(loop_time()))
             return _with_capacity(answer, meter, capacity)
 
         if not account.keys:
@@ -512,7 +513,9 @@ class DynamoDB:
         meter = self._meter()
 
         def view() -> dict[str, Any]:
-            return _with_capacity(account.view(metrics=meter.as_answer(_now())), meter, capacity)
+            return _with_capacity(
+                account.view(metrics=meter.as_answer(loop_time())), meter, capacity
+            )
 
         if not account.items:
             async with self._answering():
@@ -937,7 +940,7 @@ class DynamoDB:
         meter = self._meter()
 
         def view() -> dict[str, Any]:
-            answer = tables.read_answer(reads, meter.as_answer(_now()))
+            answer = tables.read_answer(reads, meter.as_answer(loop_time()))
             return _with_capacity(answer, meter, capacity)
 
         async with self._on_tables("batch_get", accounts, view, timeout) as told:
@@ -1025,7 +1028,7 @@ class DynamoDB:
         meter = self._meter()
 
         def view() -> dict[str, Any]:
-            answer = tables.write_answer(writes, meter.as_answer(_now()))
+            answer = tables.write_answer(writes, meter.as_answer(loop_time()))
             return _with_capacity(answer, meter, capacity)
 
         async with self._on_tables("batch_write", accounts, view, timeout) as told:
@@ -1538,7 +1541,7 @@ class DynamoDB:
 
         async with self._answering():
             if not operations:
-                return read({"Responses": []}) | {"Metrics": self._meter().as_answer(_now())}
+                return read({"Responses": []}) | {"Metrics": self._meter().as_answer(loop_time())}
             engine = await self._engine()
             wanted = engine.wants_capacity(_direction_of(operation))
             members = {
@@ -2052,7 +2055,7 @@ class DynamoDB:
         return await self._join_loop().dispatcher()
 
     def _meter(self) -> Meter:
-        return Meter(_now(), hooks=self._hooks)
+        return Meter(loop_time(), hooks=self._hooks)
 
     def _key_encoder(self, schema: KeySchema | None) -> Callable[[Any], bytes]:
         return lambda key: codec.encode_key(key, schema, self._serialize)
@@ -2175,7 +2178,7 @@ class DynamoDB:
             return False
         async with engine.schemas.turn(table_name):
             if engine.schemas.get(table_name) is stale:
-                if not engine.schemas.may_doubt(table_name, _now()):
+                if not engine.schemas.may_doubt(table_name, loop_time()):
                     return False
                 try:
                     schema = await self._described(engine, table_name, retry, meter)
@@ -2242,7 +2245,7 @@ class DynamoDB:
                     request_id=error.request_id,
                 ) from error
             raise
-        answer["Metrics"] = meter.as_answer(_now())
+        answer["Metrics"] = meter.as_answer(loop_time())
         return answer
 
     def _shaping(
@@ -2297,10 +2300,6 @@ async def _converted(
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _page(answer: dict[str, Any]) -> dict[str, Any]:

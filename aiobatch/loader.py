@@ -18,7 +18,7 @@ from aiobatch.copies import copy_of
 from aiobatch.engine.call import BatchCall
 from aiobatch.engine.dispatch import Dispatcher
 from aiobatch.engine.ledger import State
-from aiobatch.engine.loop_time import next_turn, turn_is_over
+from aiobatch.engine.loop_time import loop_time, next_turn, turn_is_over
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.requests import BatchGet
 from aiobatch.errors import BatchError, ClientClosed, InvalidItem, ServiceError, WireError
@@ -328,7 +328,7 @@ class Loader(Generic[ItemT]):
         except InvalidItem:
             # The names have nothing to do with it.
             return False
-        now = asyncio.get_running_loop().time()
+        now = loop_time()
         async with self._access.under_way():
             return await self._access.renew(self._engine, self._table, self._retry, Meter(now))
 
@@ -355,7 +355,7 @@ class Loader(Generic[ItemT]):
             return self._convert(item)
         except Exception as error:
             refused = error
-        now = asyncio.get_running_loop().time()
+        now = loop_time()
         response = {
             "Items": [item],
             "Count": 1,
@@ -456,7 +456,7 @@ class Loader(Generic[ItemT]):
                 requests,
                 len(keys),
                 retry=self._retry,
-                meter=Meter(asyncio.get_running_loop().time(), hooks=self._access.hooks),
+                meter=Meter(loop_time(), hooks=self._access.hooks),
             )
             await engine.run(call, turn)
         for at, key in enumerate(keys):
@@ -541,7 +541,7 @@ class Loader(Generic[ItemT]):
         meter: Meter | None,
         rejected: dict[str, Any] | None,
     ) -> BatchError:
-        now = asyncio.get_running_loop().time()
+        now = loop_time()
         response: dict[str, Any] = {
             "Items": [],
             "Count": 0,

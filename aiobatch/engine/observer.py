@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import count
 
 from aiobatch.engine.ledger import State
+from aiobatch.engine.loop_time import loop_time
 from aiobatch.engine.metrics import Meter
 from aiobatch.engine.pressure import Direction, Governor
 from aiobatch.events import (
@@ -74,7 +74,7 @@ class Observer:
         self._hooks = hooks
         self._meter = meter
         self._before = (meter.requests, meter.retries, meter.throttled, meter.bytes)
-        self._began = asyncio.get_running_loop().time()
+        self._began = loop_time()
         self._call = next(_calls)
         self._operation = operation
         self._tables = tables
@@ -217,7 +217,7 @@ class Observer:
                 retries=retries,
                 throttled=throttled,
                 bytes=size,
-                seconds=asyncio.get_running_loop().time() - self._began,
+                seconds=loop_time() - self._began,
                 error_type=_type_of(error),
                 request_id=getattr(error, "request_id", None),
             )

@@ -82,8 +82,6 @@ def strided(entries: range, size: int) -> Iterator[range]:
     DynamoDB, each a hot one.
     """
     requests = -(-len(entries) // size)
-    if requests == 1:
-        return iter((entries,))
     return (entries[start::requests] for start in range(requests))
 
 
@@ -117,7 +115,7 @@ class Plan:
         total: Callable[[Sequence[int]], int] | None = None,
     ) -> None:
         runs = [order] if isinstance(order, range) else order
-        self._runs: deque[Sequence[int]] = deque([run for run in runs if run])
+        self._runs: deque[Sequence[int]] = deque(run for run in runs if run)
         self._fresh = sum(map(len, self._runs))
         # What came one by one since the last run; it follows all of them.
         self._added: list[int] = []

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiobatch.client import DynamoDB
+from aiobatch.engine.loop_time import loop_time
 from aiobatch.engine.pressure import Direction, UnitBudget
 from aiobatch.limits import BATCH_WRITE_MAX_OPERATIONS
 from aiobatch.partitions.counting import Membership
@@ -32,7 +33,7 @@ async def begin(client: DynamoDB, table_name: str) -> None:
         await asyncio.sleep(
             random.random() * min(_LONGEST, BATCH_WRITE_MAX_OPERATIONS / budget.rate)
         )
-        budget.forget_savings(asyncio.get_running_loop().time())
+        budget.forget_savings(loop_time())
 
 
 @asynccontextmanager

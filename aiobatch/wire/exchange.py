@@ -77,20 +77,22 @@ class AnswerReader:
         self, headers: Mapping[str, str], content: aiohttp.StreamReader
     ) -> tuple[bytes, int | None]:
         """A body and, if the answer tells one to compare it with, its checksum."""
+        is_told = CRC32_HEADER in headers
         length = headers.get("Content-Length")
         if length is not None and int(length) <= _SMALL_ANSWER:
             # As nearly all are: there as a whole by the time that their head is looked at.
             body = content.read_nowait() if content.is_eof() else await content.read()
-            return body, self._crc32(body, 0) if CRC32_HEADER in headers else None
+            return body, self._crc32(body, 0) if is_told else None
         pieces, crc32 = [], 0
         while not content.at_eof():
             # Before it is taken: then the socket goes on, and the next piece comes.
             async with self._turn:
                 await asyncio.sleep(0)
             piece = await content.readany()
-            crc32 = self._crc32(piece, crc32)
+            if is_told:
+                crc32 = self._crc32(piece, crc32)
             pieces.append(piece)
-        return b"".join(pieces), crc32
+        return b"".join(pieces), crc32 if is_told else None
 
 
 class Exchange(Protocol):
